@@ -1,0 +1,3 @@
+//! The project's build tool; see `cargo xtask help`.
+
+fn main() {}
