@@ -1,0 +1,1 @@
+//! File headers to names, shapes and byte ranges; no I/O.

@@ -1,0 +1,1 @@
+//! The GPU executor; the only folder that names `wgpu`.

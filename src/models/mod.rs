@@ -1,0 +1,1 @@
+//! Networks, one per file; Rust paths equal checkpoint keys.

@@ -1,0 +1,1 @@
+//! Layers: an op and its weights, with names as in the checkpoint.

@@ -1,0 +1,1 @@
+//! Weight formats: how values are encoded, and how a matrix of them lies in a GPU buffer.

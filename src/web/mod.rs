@@ -1,0 +1,1 @@
+//! What the page calls; the only folder that names `JsValue`.

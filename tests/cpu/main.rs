@@ -1,0 +1,3 @@
+//! Tests that need no GPU. Each module says what it guards.
+
+mod planner;

@@ -1,0 +1,1 @@
+//! Planner properties: no two live buffers share a slot.
