@@ -1,1 +1,3 @@
 //! Networks, one per file; Rust paths equal checkpoint keys.
+
+pub mod checkpoint;

@@ -1,13 +1,16 @@
-//! Reading the golden cases that `diffusers` made.
+//! Where the reference data lies: `DARKROOM_GOLDEN`, else `../shared/golden` beside the repository; and its cases.
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// The folder of all cases: `DARKROOM_GOLDEN`, else `../shared/golden` beside the repository.
-pub fn root() -> PathBuf {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden");
-    std::env::var_os("DARKROOM_GOLDEN").map_or(beside, PathBuf::from)
+/// A file or folder of the reference data; fails where it is absent, so that no test passes for lack of it.
+pub fn golden(path: &str) -> PathBuf {
+    let root = std::env::var_os("DARKROOM_GOLDEN")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden")), PathBuf::from);
+    let full = root.join(path);
+    assert!(full.exists(), "no reference data at {}; set DARKROOM_GOLDEN", full.display());
+    full
 }
 
 /// One case: its description and its tensors.
@@ -19,8 +22,8 @@ pub struct Case {
 
 impl Case {
     pub fn open(family: &str, name: &str) -> Self {
-        let folder = root().join(family).join("cases").join(name);
-        let text = std::fs::read_to_string(folder.join("case.json")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let folder = golden(&format!("{family}/cases/{name}"));
+        let text = std::fs::read_to_string(folder.join("case.json")).unwrap();
         Self {
             name: name.into(),
             description: serde_json::from_str(&text).unwrap(),
@@ -30,8 +33,7 @@ impl Case {
 
     /// All cases of a family, by name.
     pub fn all(family: &str) -> Vec<Self> {
-        let folder = root().join(family).join("cases");
-        let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let entries = std::fs::read_dir(golden(&format!("{family}/cases"))).unwrap();
         let mut names: Vec<String> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -63,4 +65,15 @@ pub fn relative_error(actual: &[f64], expected: &[f64]) -> f64 {
     let differences = actual.iter().zip(expected).map(|(actual, expected)| (actual - expected).abs());
     // A NaN must not pass as small.
     differences.fold(0f64, |worst, difference| if difference <= worst { worst } else { difference }) / scale
+}
+
+/// Largest difference of an element relative to its expected value; where that is 0, the difference itself.
+pub fn each_relative_error(actual: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(actual.len(), expected.len(), "number of elements");
+    let pairs = actual.iter().zip(expected);
+    pairs.fold(0f64, |worst, (&actual, &expected)| {
+        let scale = if expected == 0.0 { 1.0 } else { expected.abs() };
+        let error = (actual - expected).abs() / scale;
+        if error <= worst { worst } else { error }
+    })
 }

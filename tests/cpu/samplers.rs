@@ -1,9 +1,9 @@
 //! Every sampler against the trajectories of `diffusers`, on an analytic model.
 
-use crate::golden::{Case, relative_error};
+use crate::golden::{Case, each_relative_error, relative_error};
 use darkroom::error::ErrorKind;
 use darkroom::sampler::options::{Churn, Schedule};
-use darkroom::sampler::{Options, Register, Registers, Sampler, SchedulerConfig, build, table};
+use darkroom::sampler::{Options, Register, Registers, Sampler, SchedulerConfig, build};
 use serde_json::Value;
 
 /// Allowed relative error of a trajectory: the reference computes in f32.
@@ -71,9 +71,9 @@ fn compare(case: &Case, sampler: &Sampler) -> (Vec<String>, f64) {
         }
         error
     };
-    complain("timesteps".into(), relative_error(sampler.timesteps(), &case.tensor("timesteps").unwrap()), SCHEDULE);
+    complain("timesteps".into(), each_relative_error(sampler.timesteps(), &case.tensor("timesteps").unwrap()), SCHEDULE);
     if let Some(sigmas) = case.tensor("sigmas") {
-        complain("sigmas".into(), relative_error(sampler.sigmas(), &sigmas), SCHEDULE);
+        complain("sigmas".into(), each_relative_error(sampler.sigmas(), &sigmas), SCHEDULE);
     }
     let initial_scale = case.description["init_noise_sigma"].as_f64().unwrap();
     complain("initial scale".into(), relative_error(&[sampler.initial_scale()], &[initial_scale]), SCHEDULE);
