@@ -3,7 +3,7 @@
 use super::linear::Linear;
 use super::prediction::Prediction;
 use super::spacing::Spacing;
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::Result;
 
@@ -11,7 +11,7 @@ const CLEAN: Register = Register::Memory(0);
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::Exact)?;
+    let training = Training::new(config)?;
     let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
     let clip = config.clip(true)?;
     let initial_alpha = training.final_alpha(config, true)?;
@@ -28,8 +28,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
         let (signal, noise) = (alpha.sqrt(), (1.0 - alpha).sqrt());
         let (target_signal, target_noise) = training.noising(target)?;
         let clean = prediction.clean(signal, noise);
-        let sample =
-            Linear::from(CLEAN).times(target_signal).plus(target_noise, prediction.noise(signal, noise));
+        let sample = Linear::from(CLEAN).times(target_signal).plus(target_noise, prediction.noise(signal, noise));
         calls.push(Call {
             timestep,
             input_scale: 1.0,

@@ -5,13 +5,13 @@ use super::options::Schedule;
 use super::prediction::Prediction;
 use super::scaled_schedule::descending;
 use super::spacing::Spacing;
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     config.refuse_thresholding()?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::Exact)?;
+    let training = Training::new(config)?;
     let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
     let clip = config.clip(true)?;
     let variance = Variance::of(config)?;
@@ -45,10 +45,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
             draws_noise: whole > 0,
             noising: training.noising(whole)?,
             denoised: clean.denoised(clip),
-            step: vec![
-                clean.clamped_into(Register::ModelOutput, clip),
-                sample.into_register(Register::Sample),
-            ],
+            step: vec![clean.clamped_into(Register::ModelOutput, clip), sample.into_register(Register::Sample)],
         });
     }
     Sampler::new(calls, timesteps, Vec::new(), 1.0)

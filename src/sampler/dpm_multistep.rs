@@ -5,7 +5,7 @@ use super::linear::Linear;
 use super::prediction::Prediction;
 use super::sigmas::SigmaSpacing;
 use super::solver_schedule::{FinalLevel, Level, SolverKind, SolverSchedule};
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -33,7 +33,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
     if algorithm == Algorithm::StochasticNoise && order == 3 {
         return Err(Error::new(ErrorKind::Unsupported, "sde-dpmsolver has no third order; set solver_order to 2"));
     }
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::AlmostExact)?;
+    let training = Training::new(config)?;
     let SolverSchedule { timesteps, sigmas, levels } = SolverSchedule::new(config, options, &training, &KIND)?;
 
     let steps = timesteps.len();

@@ -7,7 +7,7 @@ use super::linear::Linear;
 use super::prediction::Prediction;
 use super::sigmas::SigmaSpacing;
 use super::solver_schedule::{FinalLevel, Level, SolverKind, SolverSchedule};
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -30,7 +30,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
     let usable = [Prediction::Noise, Prediction::Velocity, Prediction::Clean, Prediction::Flow];
     let prediction = Prediction::of(config, if algorithm.predicts_clean() { &usable } else { &usable[..3] })?;
     let heun = is_heun(config)?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::Ignored)?;
+    let training = Training::new(config)?;
     let SolverSchedule { timesteps, sigmas, levels } = SolverSchedule::new(config, options, &training, &KIND)?;
     let orders = orders(config, timesteps.len())?;
 

@@ -2,7 +2,7 @@
 
 use super::linear::Linear;
 use super::prediction::Prediction;
-use super::training::{LCM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -12,7 +12,7 @@ const SIGMA_DATA: f64 = 0.5;
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
     config.refuse_thresholding()?;
-    let training = Training::new(config, &LCM_BETAS, ZeroSnr::Exact)?;
+    let training = Training::new(config)?;
     let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
     let clip = config.clip(false)?;
     let scaling = config.number("timestep_scaling", 10.0)?;
@@ -42,10 +42,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
             draws_noise: !last,
             noising: training.noising(timestep)?,
             denoised: clean.denoised(clip),
-            step: vec![
-                clean.clamped_into(Register::ModelOutput, clip),
-                sample.into_register(Register::Sample),
-            ],
+            step: vec![clean.clamped_into(Register::ModelOutput, clip), sample.into_register(Register::Sample)],
         });
     }
     Sampler::new(calls, timesteps.into_iter().map(|timestep| timestep as f64).collect(), Vec::new(), 1.0)

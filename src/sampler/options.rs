@@ -16,6 +16,11 @@ pub enum Schedule {
     Sigmas(Vec<f64>),
 }
 
+/// Timesteps of Sabour et al. 2024, "Align Your Steps", for ten steps of Stable Diffusion 1.
+pub const ALIGN_YOUR_STEPS_SD: [f64; 10] = [999.0, 850.0, 736.0, 645.0, 545.0, 455.0, 343.0, 233.0, 124.0, 24.0];
+/// As [`ALIGN_YOUR_STEPS_SD`], for Stable Diffusion XL.
+pub const ALIGN_YOUR_STEPS_SDXL: [f64; 10] = [999.0, 845.0, 730.0, 587.0, 443.0, 310.0, 193.0, 116.0, 53.0, 13.0];
+
 /// Extra noise of Euler, after Karras et al. 2022, algorithm 2.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Churn {
@@ -67,7 +72,10 @@ impl Options {
         let Churn { amount, sigma_min, sigma_max, noise } = self.churn;
         let rules = [
             (self.steps >= 1, "the number of steps must be 1 or more"),
-            (self.strength.is_none_or(|value| value > 0.0 && value <= 1.0), "the strength must be over 0 and at most 1"),
+            (
+                self.strength.is_none_or(|value| value > 0.0 && value <= 1.0),
+                "the strength must be over 0 and at most 1",
+            ),
             (self.eta.is_none_or(|value| (0.0..=1.0).contains(&value)), "eta must be between 0 and 1"),
             ((1..=8).contains(&self.order), "the order of LMS must be between 1 and 8"),
             (amount >= 0.0 && sigma_min >= 0.0 && sigma_max >= 0.0 && noise >= 0.0, "churn settings must be 0 or more"),

@@ -142,6 +142,10 @@ fn flow_levels(config: &SchedulerConfig, options: &Options) -> Result<(Vec<f64>,
     let training_steps = config.training_steps()? as f64;
     let shift = match options.mu {
         Some(mu) => mu.exp(),
+        None if config.flag("use_dynamic_shifting", false)? => {
+            let sentence = "this schedule shifts with the picture's size (use_dynamic_shifting); give mu";
+            return Err(Error::new(ErrorKind::InvalidSetting, sentence));
+        }
         None => config.number("flow_shift", 1.0)?,
     };
     let alphas = linspace(1.0, 1.0 / training_steps, options.steps + 1);

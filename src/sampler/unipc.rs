@@ -5,7 +5,7 @@ use super::linear::Linear;
 use super::prediction::Prediction;
 use super::sigmas::SigmaSpacing;
 use super::solver_schedule::{FinalLevel, Level, SolverKind, SolverSchedule};
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,7 +26,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
     let prediction = Prediction::of(config, if method.clean { &usable } else { &usable[..3] })?;
     let order = solver_order(config)?;
     let uncorrected = config.numbers("disable_corrector")?.unwrap_or_default();
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::AlmostExact)?;
+    let training = Training::new(config)?;
     let SolverSchedule { timesteps, sigmas, levels } = SolverSchedule::new(config, options, &training, &KIND)?;
 
     let steps = timesteps.len();

@@ -7,4 +7,6 @@ mod checkpoint;
 mod noise;
 mod planner;
 mod safetensors;
+mod sampler_runs;
+mod sampler_table;
 mod samplers;
