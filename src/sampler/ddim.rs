@@ -14,7 +14,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
     options.require_configured_schedule()?;
     config.refuse_thresholding()?;
     let training = Training::new(config)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let clip = config.clip(true)?;
     let final_alpha = training.final_alpha(config, true)?;
     let eta = options.eta.unwrap_or(0.0);

@@ -12,7 +12,7 @@ const CLEAN: Register = Register::Memory(0);
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
     let training = Training::new(config)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let clip = config.clip(true)?;
     let initial_alpha = training.final_alpha(config, true)?;
     let mut timesteps = Spacing::new(config, "leading", options.steps)?.descending()?;

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     config.refuse_thresholding()?;
     let training = Training::new(config)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let clip = config.clip(true)?;
     let variance = Variance::of(config)?;
     let timesteps = match &options.schedule {

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     let training = Training::new(config)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let (timesteps, sigmas) = schedule(config, options, &training, prediction)?;
 
     let first = options.first_step(config, timesteps.len());

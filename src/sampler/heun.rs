@@ -13,7 +13,7 @@ const START: Register = Register::Memory(1);
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     let training = Training::new(config)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let clip = config.clip(false)?;
     let schedule = ScaledSchedule::new(config, options, &training)?.respaced(config, false)?;
     let levels = schedule.with_final(0.0);

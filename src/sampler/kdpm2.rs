@@ -4,6 +4,7 @@
 use super::linear::Linear;
 use super::prediction::Prediction;
 use super::scaled_schedule::{ScaledSchedule, initial_scale, input_scale};
+use super::sigmas::rounded;
 use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::Result;
@@ -46,7 +47,7 @@ pub(super) fn steps(config: &SchedulerConfig, options: &Options, plan: impl Fn(f
             denoised: prediction.clean_of_scaled(level).denoised(None),
             step,
         };
-        let middle_timestep = super::sigmas::rounded(schedule.levels.timestep(middle));
+        let middle_timestep = rounded(schedule.levels.timestep(middle));
         timesteps.push(timestep);
         if index + 1 < count {
             timesteps.push(middle_timestep);

@@ -13,7 +13,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
     options.require_configured_schedule()?;
     config.refuse_thresholding()?;
     let training = Training::new(config)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let clip = config.clip(false)?;
     let scaling = config.number("timestep_scaling", 10.0)?;
     let timesteps = distilled_timesteps(config, options.steps, training.steps())?;

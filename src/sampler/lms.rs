@@ -10,7 +10,7 @@ use crate::error::Result;
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
     let training = Training::new(config)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let schedule = ScaledSchedule::new(config, options, &training)?.respaced(config, false)?;
     let sigmas = schedule.with_final(0.0);
     let timesteps = schedule.timesteps;

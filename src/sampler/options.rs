@@ -39,6 +39,7 @@ impl Default for Churn {
 /// Options of a run; [`Options::new`] gives the reference's defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
+    /// Of a configured schedule; a given one has its own length.
     pub steps: usize,
     /// Share of the schedule that img2img runs, over 0 to 1; `None` starts from pure noise.
     pub strength: Option<f64>,

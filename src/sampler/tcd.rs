@@ -10,7 +10,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
     options.require_configured_schedule()?;
     config.refuse_thresholding()?;
     let training = Training::new(config)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let timesteps = distilled_timesteps(config, options.steps, training.steps())?;
     let eta = options.eta.unwrap_or(0.3);
 
