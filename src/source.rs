@@ -58,9 +58,7 @@ impl ByteSource for MemorySource {
             .zip(usize::try_from(range.end).ok())
             .and_then(|(start, end)| self.bytes.get(start..end))
             .map(<[u8]>::to_vec)
-            .ok_or_else(|| {
-                Error::new(ErrorKind::Truncated, format!("{} ends before byte {}", self.name, range.end))
-            });
+            .ok_or_else(|| Error::new(ErrorKind::Truncated, format!("{} ends before byte {}", self.name, range.end)));
         Box::pin(std::future::ready(bytes))
     }
 }
