@@ -1,3 +1,4 @@
 //! Tests that need no GPU. Each module says what it guards.
 
+mod layering;
 mod planner;
