@@ -212,7 +212,9 @@ fn parameter_fields(module: &naga::Module, ty: naga::Handle<naga::Type>) -> Resu
     for member in members {
         let name = member.name.as_deref().unwrap_or_default();
         if member.offset != offset {
-            return Err(format!("Params.{name} sits at {}, after {offset} bytes: reorder the fields", member.offset).into());
+            return Err(
+                format!("Params.{name} sits at {}, after {offset} bytes: reorder the fields", member.offset).into()
+            );
         }
         let naga::TypeInner::Scalar(scalar) = module.types[member.ty].inner else {
             return Err(format!("Params.{name} must be a u32, i32 or f32").into());

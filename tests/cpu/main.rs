@@ -1,3 +1,8 @@
 //! Tests that need no GPU. Each module says what it guards.
 
+mod golden;
+mod random;
+
+mod checkpoint;
 mod planner;
+mod safetensors;
