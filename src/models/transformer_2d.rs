@@ -55,6 +55,11 @@ impl Transformer2D {
         })
     }
 
+    /// Channels of the keys and values of every block.
+    pub fn key_value_channels(&self) -> impl Iterator<Item = usize> {
+        self.transformer_blocks.iter().map(|block| 2 * block.attn2.heads.channels())
+    }
+
     /// Keys and values of every block.
     pub fn key_values(&self, recorder: &mut Recorder, context: Tensor) -> Result<Vec<KeyValue>> {
         self.transformer_blocks.iter().map(|block| block.attn2.key_value(recorder, context)).collect()

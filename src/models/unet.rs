@@ -241,6 +241,11 @@ impl Unet {
             .chain(up.filter_map(|layer| layer.attention.as_ref()))
     }
 
+    /// Channels of the keys and values of every cross attention, in the order of [`Self::key_values`].
+    pub fn key_value_channels(&self) -> impl Iterator<Item = usize> {
+        self.transformers().flat_map(Transformer2D::key_value_channels)
+    }
+
     /// Keys and values of every cross attention for a prompt's hidden states `[B, tokens, context]`.
     pub fn key_values(&self, recorder: &mut Recorder, context: Tensor) -> Result<Vec<KeyValue>> {
         let mut key_values = Vec::new();

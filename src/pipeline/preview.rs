@@ -11,7 +11,8 @@ pub struct PreviewFactors {
     channels: usize,
     /// `[3][channels + 1]`
     factors: Vec<f64>,
-    fitted: bool,
+    /// Nothing is left to learn.
+    known: bool,
 }
 
 /// Stable Diffusion 1.x and 2.x, as ComfyUI publishes them (`comfy/latent_formats.py`): rows are latent channels.
@@ -38,11 +39,12 @@ impl PreviewFactors {
                 };
             }
         }
-        Self { channels, factors, fitted: false }
+        Self { channels, factors, known: stable_diffusion }
     }
 
-    pub fn is_fitted(&self) -> bool {
-        self.fitted
+    /// Whether the map needs no picture to learn from any more.
+    pub fn is_known(&self) -> bool {
+        self.known
     }
 
     /// Fits the map to a decoded picture. `latent` is `[height · width][stride]`, `rgba` a picture `scale` times as
@@ -77,7 +79,7 @@ impl PreviewFactors {
                     self.factors[c * unknowns + i] = solution[i * 3 + c];
                 }
             }
-            self.fitted = true;
+            self.known = true;
         }
     }
 
@@ -156,6 +158,6 @@ mod tests {
         factors.fit(&latent, 4, 8, &rgba, 1);
         let picture = factors.picture(&latent, 4, 8, 8);
         let worst = picture.rgba.iter().zip(&rgba).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-        assert!(factors.is_fitted() && worst <= 2, "worst difference {worst}");
+        assert!(factors.is_known() && worst <= 2, "worst difference {worst}");
     }
 }

@@ -175,6 +175,22 @@ impl<E: Executor> StableDiffusion<E> {
         self.text_encoder.config.max_position_embeddings
     }
 
+    /// What people call this kind of model.
+    pub fn family(&self) -> &'static str {
+        match (self.distilled, self.text_encoder.config.hidden_size) {
+            (true, _) => "Stable Diffusion Turbo",
+            (false, 1024) => "Stable Diffusion 2",
+            (false, 768) => "Stable Diffusion 1",
+            (false, _) => "Stable Diffusion",
+        }
+    }
+
+    /// The guidance at which people start.
+    pub fn usual_guidance(&self) -> f64 {
+        // Small pictures have little detail to sharpen.
+        if self.default_size().0 <= 128 { 4.0 } else { 7.5 }
+    }
+
     pub fn scheduler(&self) -> &SchedulerConfig {
         &self.scheduler
     }
