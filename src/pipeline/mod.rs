@@ -6,4 +6,5 @@ mod preview;
 mod programs;
 pub mod settings;
 pub mod stable_diffusion;
+mod tiling;
 pub mod txt2img;

@@ -13,8 +13,9 @@ use crate::ops::sampling::{
 };
 use crate::pipeline::settings::Settings;
 use crate::pipeline::stable_diffusion::StableDiffusion;
+use crate::pipeline::tiling::Tiling;
 use crate::record::{Executor, Recorder, Recording, Resident, Tensor};
-use crate::tensor::{DType, Shape};
+use crate::tensor::{DType, Shape, padded_channels};
 
 /// What the recordings depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +82,15 @@ pub struct Buffers {
     pub not_finite: Resident,
     /// A program of no lines whose input scale undoes the VAE's scaling.
     pub decode_program: Resident,
-    /// u32 RGBA `[images][height][width]`
+    pub decode: DecodeBuffers,
+}
+
+/// What decoding reads and writes.
+pub struct DecodeBuffers {
+    pub tiling: Tiling,
+    /// Registers of one tile; none where the whole latent is decoded from the sampler's registers.
+    pub tile_state: Option<Resident>,
+    /// u32 RGBA `[images][height][width]` of a tile.
     pub pixels: Resident,
 }
 
@@ -123,8 +132,6 @@ impl Buffers {
     ) -> Result<Self> {
         let batch = key.copies * key.latents.batch;
         let tokens = model.prompt_tokens();
-        let scale = model.size_step();
-        let pixels = key.latents.rows() * scale * scale;
         let element = key.activations.element_bytes().unwrap_or(4);
         let mut key_values = Vec::new();
         for channels in model.unet.key_value_channels() {
@@ -140,7 +147,7 @@ impl Buffers {
             guidance: create("guidance settings", GUIDANCE_BYTES)?,
             not_finite: create("not finite", 4)?,
             decode_program: create("decode program", PROGRAM_BYTES)?,
-            pixels: create("pixels", (pixels * 4) as u64)?,
+            decode: DecodeBuffers::new(model, key, create)?,
         })
     }
 
@@ -154,11 +161,48 @@ impl Buffers {
             &self.guidance,
             &self.not_finite,
             &self.decode_program,
-            &self.pixels,
+            &self.decode.pixels,
         ];
         let key_values = self.key_values.iter().map(|(resident, _)| resident);
-        others.into_iter().chain(key_values).map(Resident::bytes).sum()
+        others.into_iter().chain(key_values).chain(&self.decode.tile_state).map(Resident::bytes).sum()
     }
+}
+
+impl DecodeBuffers {
+    /// For the largest tiles whose decoder can be recorded within the device's limits.
+    fn new<E: Executor>(
+        model: &StableDiffusion<E>,
+        key: &Key,
+        create: &mut dyn FnMut(&str, u64) -> Result<Resident>,
+    ) -> Result<Self> {
+        let mut tiling = Tiling::whole(key.latents);
+        loop {
+            let limit = match decoder_fits(model, key, tiling) {
+                Ok(()) => break,
+                Err(error) if error.kind == ErrorKind::DeviceLimit => error,
+                Err(error) => return Err(error),
+            };
+            tiling = tiling.smaller().ok_or(limit)?;
+        }
+        let tile = tiling.tile_shape();
+        let scale = model.size_step();
+        let tile_state = if tiling.is_whole() {
+            None
+        } else {
+            Some(create("tile registers", Registers::bytes(DECODE_REGISTERS, tile))?)
+        };
+        Ok(Self { tiling, tile_state, pixels: create("pixels", (tile.rows() * scale * scale * 4) as u64)? })
+    }
+}
+
+/// Registers are the sampler's; a tile needs the sample alone, but a register file has three at least.
+const DECODE_REGISTERS: usize = 3;
+
+fn decoder_fits<E: Executor>(model: &StableDiffusion<E>, key: &Key, tiling: Tiling) -> Result<()> {
+    let mut recorder = Recorder::new(model.executor.capabilities(), key.vae_activations)?;
+    let tile = tiling.tile_shape();
+    let latents = recorder.tensor("latents", tile.with_channels(padded_channels(tile.channels)))?;
+    model.vae.forward(&mut recorder, latents).map(|_| ())
 }
 
 /// Records the three programs.
@@ -204,9 +248,14 @@ fn record_denoise<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &
 
 fn record_decode<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &Buffers) -> Result<Recording> {
     let mut recorder = Recorder::new(model.executor.capabilities(), key.vae_activations)?;
-    let registers = Registers { state: &buffers.state, count: key.registers, shape: key.latents };
+    let registers = match &buffers.decode.tile_state {
+        None => Registers { state: &buffers.state, count: key.registers, shape: key.latents },
+        Some(state) => {
+            Registers { state, count: DECODE_REGISTERS, shape: buffers.decode.tiling.tile_shape() }
+        }
+    };
     let latents = model_input(&mut recorder, &registers, &buffers.decode_program, 1)?;
     let picture = model.vae.forward(&mut recorder, latents)?;
-    to_rgba(&mut recorder, picture, &buffers.pixels)?;
+    to_rgba(&mut recorder, picture, &buffers.decode.pixels)?;
     Ok(recorder.finish())
 }

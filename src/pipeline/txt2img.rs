@@ -5,9 +5,10 @@ use web_time::Instant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::sampling::{Line, encode_guidance, encode_program};
 use crate::pipeline::observer::{Observer, Phase, Watched};
-use crate::pipeline::programs::{Key, Programs};
+use crate::pipeline::programs::{DecodeBuffers, Key, Programs};
 use crate::pipeline::settings::Settings;
 use crate::pipeline::stable_diffusion::StableDiffusion;
+use crate::pipeline::tiling::{Mosaic, Tile};
 use crate::record::Executor;
 use crate::sampler::noise::TorchGenerator;
 use crate::sampler::{Call, Options, Register, Sampler, table};
@@ -128,9 +129,8 @@ async fn generate<E: Executor>(
     observer.phase(Phase::Decode);
     let scale = 1.0 / model.vae.config.scaling_factor;
     executor.write(&programs.buffers.decode_program, 0, &encode_program(&[], scale, 0.0)?)?;
-    executor.run(&programs.decode, &Watched(observer)).await?;
-    let pictures = read_pictures(model, programs).await?;
     let latents = read_register(executor, programs, 0).await?;
+    let pictures = decode(model, programs, &latents, observer).await?;
     timings.decode = lap(&mut clock);
     learn_preview(model, programs, &latents, &pictures);
     let latents = to_planes(&programs.key, &latents);
@@ -310,14 +310,42 @@ async fn check_finite<E: Executor>(executor: &E, programs: &Programs<E>, what: &
     ))
 }
 
-async fn read_pictures<E: Executor>(model: &StableDiffusion<E>, programs: &Programs<E>) -> Result<Vec<Picture>> {
+/// Runs the decoder, whole or tile by tile.
+async fn decode<E: Executor>(
+    model: &StableDiffusion<E>,
+    programs: &Programs<E>,
+    latents: &[f32],
+    observer: &dyn Observer,
+) -> Result<Vec<Picture>> {
+    let executor = &*model.executor;
     let scale = model.size_step();
-    let latents = programs.key.latents;
-    let (width, height) = (latents.width * scale, latents.height * scale);
-    let bytes = latents.batch * width * height * 4;
-    let data = model.executor.read(&programs.buffers.pixels, 0, bytes as u64).await?;
-    let pictures = data.chunks_exact((width * height * 4).max(1));
-    Ok(pictures.map(|rgba| Picture { width, height, rgba: rgba.to_vec() }).collect())
+    let DecodeBuffers { tiling, tile_state, pixels } = &programs.buffers.decode;
+    let tile = tiling.tile_shape();
+    let whole = tiling.latents;
+    let (width, height) = (whole.width * scale, whole.height * scale);
+    let bytes = (tile.rows() * scale * scale * 4) as u64;
+    let Some(state) = tile_state else {
+        executor.run(&programs.decode, &Watched(observer)).await?;
+        let data = executor.read(pixels, 0, bytes).await?;
+        let pictures = data.chunks_exact((width * height * 4).max(1));
+        return Ok(pictures.map(|rgba| Picture { width, height, rgba: rgba.to_vec() }).collect());
+    };
+    let mut mosaics: Vec<Mosaic> = (0..whole.batch).map(|_| Mosaic::new(width, height)).collect();
+    let stride = padded_channels(whole.channels);
+    for Tile { image, top, left } in tiling.tiles() {
+        let mut values = Vec::with_capacity(tile.rows() * stride);
+        for row in top..top + tile.height {
+            let first = ((image * whole.height + row) * whole.width + left) * stride;
+            values.extend_from_slice(latents.get(first..first + tile.width * stride).unwrap_or_default());
+        }
+        executor.write(state, 0, bytemuck::cast_slice(&values))?;
+        executor.run(&programs.decode, &Watched(observer)).await?;
+        let rgba = executor.read(pixels, 0, bytes).await?;
+        if let Some(mosaic) = mosaics.get_mut(image) {
+            mosaic.add(&rgba, tile.width * scale, top * scale, left * scale);
+        }
+    }
+    Ok(mosaics.iter().map(|mosaic| Picture { width, height, rgba: mosaic.finish() }).collect())
 }
 
 /// The first finished picture of a model with an unknown VAE teaches the preview its colours.
