@@ -41,12 +41,7 @@ pub struct Reference {
 impl Reference {
     /// Claims the given capabilities, so that the same variants are chosen as on a device that has them.
     pub fn new(capabilities: Capabilities) -> Self {
-        Self {
-            capabilities,
-            residents: RefCell::default(),
-            released: Released::default(),
-            next_id: Cell::new(0),
-        }
+        Self { capabilities, residents: RefCell::default(), released: Released::default(), next_id: Cell::new(0) }
     }
 
     fn lost(id: ResidentId) -> Error {
