@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("pipeline", &["models", "sampler", "text", "ops", "formats", "source", "record", "tensor", "error"]),
     ("reference", &["record", "quant", "tensor", "error"]),
     ("gpu", &["record", "tensor", "error"]),
-    ("web", &["pipeline", "models", "gpu", "source", "tensor", "error"]),
+    ("web", &["pipeline", "models", "gpu", "sampler", "source", "record", "tensor", "error"]),
 ];
 
 /// Names that one folder alone may use.
