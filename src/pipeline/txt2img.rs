@@ -162,7 +162,13 @@ fn tokens<E: Executor>(
     let mut dropped = 0;
     let length = model.prompt_tokens();
     for prompt in negatives.chain(prompts) {
-        let padded = model.tokenizer.encode_padded(prompt, length);
+        let padded = model.tokenizer.encode_padded(prompt);
+        if padded.ids.len() != length {
+            return Err(Error::new(
+                ErrorKind::Malformed,
+                format!("The tokenizer gives {} tokens, the text encoder takes {length}", padded.ids.len()),
+            ));
+        }
         dropped = dropped.max(padded.truncated);
         all.extend(padded.ids);
     }
