@@ -4,5 +4,6 @@ mod golden;
 mod random;
 
 mod checkpoint;
+mod clip_tokenizer;
 mod planner;
 mod safetensors;
