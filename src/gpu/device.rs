@@ -52,9 +52,10 @@ pub(super) async fn open(choice: &AdapterChoice) -> Result<Device> {
         required_limits: limits.clone(),
         ..Default::default()
     };
-    let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
-        Error::new(ErrorKind::NoGpu, format!("{} refused to open: {error}", adapter_name(&info)))
-    })?;
+    let (device, queue) = adapter
+        .request_device(&descriptor)
+        .await
+        .map_err(|error| Error::new(ErrorKind::NoGpu, format!("{} refused to open: {error}", adapter_name(&info))))?;
     let faults = Faults::default();
     watch(&device, &faults);
     let capabilities = Capabilities {
@@ -120,13 +121,12 @@ async fn adapter(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
 }
 
 async fn preferred(instance: &wgpu::Instance) -> Result<wgpu::Adapter> {
-    let options = wgpu::RequestAdapterOptions {
-        power_preference: wgpu::PowerPreference::HighPerformance,
-        ..Default::default()
-    };
-    instance.request_adapter(&options).await.map_err(|error| {
-        Error::new(ErrorKind::NoGpu, format!("No GPU is available to this program ({error})"))
-    })
+    let options =
+        wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
+    instance
+        .request_adapter(&options)
+        .await
+        .map_err(|error| Error::new(ErrorKind::NoGpu, format!("No GPU is available to this program ({error})")))
 }
 
 fn adapter_name(info: &wgpu::AdapterInfo) -> String {

@@ -192,8 +192,7 @@ impl Executor for Gpu {
         check_range(buffer, offset, bytes)?;
         let size = bytes.next_multiple_of(4);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let descriptor =
-            wgpu::BufferDescriptor { label: Some("readback"), size, usage, mapped_at_creation: false };
+        let descriptor = wgpu::BufferDescriptor { label: Some("readback"), size, usage, mapped_at_creation: false };
         let staging = OwnedBuffer { buffer: self.device.create_buffer(&descriptor), bytes: size };
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         self.with_resident(buffer.id(), |owned| {

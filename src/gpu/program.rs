@@ -27,8 +27,7 @@ impl Pipeline {
             entries.push(entry(index + 1, wgpu::BufferBindingType::Storage { read_only }));
         }
         let label = Some(variant.name);
-        let layout =
-            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&layout)],
@@ -173,8 +172,7 @@ fn bind(
     let size = |bytes: u64| std::num::NonZeroU64::new(bytes);
     let lost = |label: &str| Error::new(ErrorKind::Internal, format!("{}: {label} is not placed", dispatch.label));
     let mut entries = Vec::with_capacity(dispatch.bindings.len() + 1);
-    let uniform =
-        wgpu::BufferBinding { buffer: &arena.buffer, offset, size: size(dispatch.parameters.len() as u64) };
+    let uniform = wgpu::BufferBinding { buffer: &arena.buffer, offset, size: size(dispatch.parameters.len() as u64) };
     entries.push(wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) });
     for (index, (binding, info)) in dispatch.bindings.iter().zip(dispatch.variant.bindings).enumerate() {
         let resource = match *binding {

@@ -53,9 +53,8 @@ fn elementwise(
     y: Tensor,
 ) -> Result<Tensor> {
     let operands = [Some(x), other, Some(y)];
-    let alike = |tensor: &Tensor| {
-        tensor.shape.elements() == x.shape.elements() && tensor.dtype == recorder.activations()
-    };
+    let alike =
+        |tensor: &Tensor| tensor.shape.elements() == x.shape.elements() && tensor.dtype == recorder.activations();
     if !operands.iter().flatten().all(alike) || !x.shape.elements().is_multiple_of(4) {
         return Err(Error::new(ErrorKind::Internal, format!("elementwise on {operands:?}")));
     }

@@ -3,7 +3,10 @@
 //! Decision: one function per operation whose optional parts (bias, residual, activation, gate) are fields of an
 //! epilogue, so that fusion is asked for where the model is written down. Rejected: a graph compiler that finds it.
 
+pub mod conv2d;
 pub mod elementwise;
+pub mod gemm;
+pub mod matmul;
 
 use crate::record::Resident;
 use crate::tensor::DType;

@@ -5,6 +5,9 @@
 //! mistakes.
 
 mod elementwise;
+mod epilogue;
+mod gemm;
+mod gemm_reduce;
 mod invocation;
 
 use std::cell::{Cell, RefCell};
@@ -23,6 +26,8 @@ pub type Twin = fn(&mut Invocation) -> Result<()>;
 pub fn twin(kernel: &str) -> Result<Twin> {
     match kernel {
         "elementwise" => Ok(elementwise::elementwise),
+        "gemm" => Ok(gemm::gemm),
+        "gemm_reduce" => Ok(gemm_reduce::gemm_reduce),
         _ => Err(Error::new(ErrorKind::Internal, format!("kernel {kernel} has no twin"))),
     }
 }
@@ -41,12 +46,7 @@ pub struct Reference {
 impl Reference {
     /// Claims the given capabilities, so that the same variants are chosen as on a device that has them.
     pub fn new(capabilities: Capabilities) -> Self {
-        Self {
-            capabilities,
-            residents: RefCell::default(),
-            released: Released::default(),
-            next_id: Cell::new(0),
-        }
+        Self { capabilities, residents: RefCell::default(), released: Released::default(), next_id: Cell::new(0) }
     }
 
     fn lost(id: ResidentId) -> Error {

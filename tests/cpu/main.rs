@@ -5,5 +5,7 @@ mod random;
 
 mod checkpoint;
 mod clip_tokenizer;
+mod gemm;
 mod planner;
+mod quant;
 mod safetensors;

@@ -13,11 +13,8 @@ pub fn compare(expected: &[f32], actual: &[f32], relative: f32) -> Result<(), Fa
     let mut worst = (0, 0.0f64);
     let mut sum = 0.0;
     for (index, (e, a)) in expected.iter().zip(actual).enumerate() {
-        let difference = if e.is_finite() && a.is_finite() {
-            (f64::from(*e) - f64::from(*a)).abs()
-        } else {
-            f64::INFINITY
-        };
+        let difference =
+            if e.is_finite() && a.is_finite() { (f64::from(*e) - f64::from(*a)).abs() } else { f64::INFINITY };
         sum += difference;
         // Large values may differ by a fraction of themselves: rounding to f16 scales with the value.
         if difference > tolerance + f64::from(e.abs()) * f64::from(relative) {

@@ -12,13 +12,9 @@ pub fn trials() -> Vec<Trial> {
         let name = format!("elementwise.activations_{dtype}");
         trials.push(Trial::test(name, move || {
             for shape in [Shape::tokens(1, 1, 4), Shape::image(2, 9, 7, 20), Shape::tokens(3, 77, 128)] {
-                for activation in [
-                    Activation::None,
-                    Activation::Silu,
-                    Activation::Gelu,
-                    Activation::QuickGelu,
-                    Activation::GeluTanh,
-                ] {
+                for activation in
+                    [Activation::None, Activation::Silu, Activation::Gelu, Activation::QuickGelu, Activation::GeluTanh]
+                {
                     agree(dtype, &operands(shape, dtype), tolerance(dtype), &|recorder, inputs| {
                         let a = tensor(recorder, &inputs[0], shape)?;
                         let b = tensor(recorder, &inputs[1], shape)?;

@@ -2,8 +2,10 @@
 //! fail under `GPU=require`. `DARKROOM_ADAPTER` picks an adapter by a part of its name.
 
 mod compare;
+mod conv2d;
 mod elementwise;
 mod harness;
+mod matmul;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -18,6 +20,8 @@ fn main() {
     let mut trials: Vec<Trial> = compare::trials();
     let mut on_gpu = vec![harness::compile_every_variant()];
     on_gpu.extend(elementwise::trials());
+    on_gpu.extend(matmul::trials());
+    on_gpu.extend(conv2d::trials());
     trials.extend(on_gpu.into_iter().map(|trial| trial.with_ignored_flag(adapter.is_err() && !required)));
     libtest_mimic::run(&arguments, trials).exit();
 }
