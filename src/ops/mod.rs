@@ -3,6 +3,8 @@
 //! Decision: one function per operation whose optional parts (bias, residual, activation, gate) are fields of an
 //! epilogue, so that fusion is asked for where the model is written down. Rejected: a graph compiler that finds it.
 
+pub mod elementwise;
+
 use crate::record::Resident;
 use crate::tensor::DType;
 
