@@ -4,25 +4,9 @@
 // need not be aligned to vec4s; an invocation keeps to one column, so it sums channels apart and needs no group number.
 import package::shared::element::{Element4};
 import package::shared::activation::{activate};
+import package::shared::group_norm::{params, WORKGROUP, sums, group_moments, load, sum_groups};
 @if(activations_f16) enable f16;
 
-struct Params {
-    positions: u32,
-    columns: u32,           // vec4s of a position of `x`
-    second_columns: u32,    // and of `second`, 0 if absent
-    groups: u32,
-    group_channels: u32,
-    slab_columns: u32,      // at most WORKGROUP
-    chunk_positions: u32,   // positions that a workgroup of this dispatch handles
-    moment_chunks: u32,     // chunks in `moments`
-    moment_positions: u32,  // positions in each of them but the last
-    activation: u32,        // ACTIVATION_*
-    epsilon: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Element4>; // [batch][positions][columns]
-@group(0) @binding(2) var<storage, read> second: array<Element4>; // [batch][positions][second_columns] or absent
 @if(!statistics) @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>; // [columns + second_columns]
 @if(!statistics) @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>; // [columns + second_columns]
 // Mean and sum of squared deviations from it.
@@ -30,41 +14,6 @@ struct Params {
 @if(apply) @group(0) @binding(5) var<storage, read> moments: array<vec2<f32>>; // [batch][moment_chunks][groups]
 @if(whole) @group(0) @binding(5) var<storage, read_write> y: array<Element4>; // [batch][positions][columns + second_columns]
 @if(apply) @group(0) @binding(6) var<storage, read_write> y: array<Element4>; // [batch][positions][columns + second_columns]
-
-const WORKGROUP = 256u;
-var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
-// Of each group of the slab: mean, then 1 / standard deviation (`statistics`: sum of squared deviations).
-var<workgroup> group_moments: array<vec2<f32>, WORKGROUP>;
-
-fn load(row: u32, column: u32) -> vec4<f32> {
-    if column < params.columns {
-        return vec4<f32>(x[row * params.columns + column]);
-    }
-    return vec4<f32>(second[row * params.second_columns + column - params.columns]);
-}
-
-// Sums `value` over the invocations of each column, then over each group's channels; the result is the invocation's
-// whose number is the group's within the slab.
-fn sum_groups(local: u32, lanes: u32, value: vec4<f32>) -> f32 {
-    workgroupBarrier();
-    sums[local] = value;
-    workgroupBarrier();
-    if local < params.slab_columns {
-        var sum = value;
-        for (var lane = 1u; lane < lanes; lane++) {
-            sum += sums[lane * params.slab_columns + local];
-        }
-        sums[local] = sum;
-    }
-    workgroupBarrier();
-    var sum = 0.0;
-    if local < params.slab_columns * 4u / params.group_channels {
-        for (var channel = local * params.group_channels; channel < (local + 1u) * params.group_channels; channel++) {
-            sum += sums[channel / 4u][channel % 4u];
-        }
-    }
-    return sum;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn group_norm(
