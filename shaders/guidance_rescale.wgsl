@@ -1,5 +1,5 @@
 // For each image the standard deviation of the output with the prompt over that of the guided one, a workgroup per image.
-import package::shared::guidance::{params, network, settings, mask, conditioned, unconditioned, combined};
+import package::shared::guidance::{params, network, settings, only_channels, conditioned, unconditioned, combined};
 @if(activations_f16) enable f16;
 
 @group(0) @binding(3) var<storage, read_write> ratios: array<f32>; // [images]
@@ -44,8 +44,8 @@ fn guidance_rescale(
         let column = i % params.columns;
         let with_prompt = conditioned(first + i / params.columns, column);
         let without_prompt = unconditioned(first + i / params.columns, column);
-        let a = (with_prompt - mean.x) * mask(column);
-        let b = (combined(with_prompt, without_prompt) - mean.y) * mask(column);
+        let a = only_channels(column, with_prompt - mean.x);
+        let b = only_channels(column, combined(with_prompt, without_prompt) - mean.y);
         squares += vec2(dot(a, a), dot(b, b));
     }
     squares = sum_all(local, squares);

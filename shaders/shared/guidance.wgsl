@@ -15,20 +15,20 @@ struct Params {
 @group(0) @binding(1) var<storage, read> network: array<Element4>; // [images or 2 · images][positions][network_columns]
 @group(0) @binding(2) var<storage, read> settings: array<f32>; // guidance scale, share of the rescaled result
 
-// 1 for channels, 0 for padding.
-fn mask(column: u32) -> vec4<f32> {
-    return select(vec4(0.0), vec4(1.0), vec4(column * 4u) + vec4(0u, 1u, 2u, 3u) < vec4(params.channels));
+// Zero where there is only padding, whatever lies there.
+fn only_channels(column: u32, value: vec4<f32>) -> vec4<f32> {
+    return select(vec4(0.0), value, vec4(column * 4u) + vec4(0u, 1u, 2u, 3u) < vec4(params.channels));
 }
 
 // With the prompt; vec4 number `column` of position number `row` of all images.
 fn conditioned(row: u32, column: u32) -> vec4<f32> {
     let first = select(0u, params.images * params.positions, params.guided != 0u);
-    return mask(column) * vec4<f32>(network[(first + row) * params.network_columns + column]);
+    return only_channels(column, vec4<f32>(network[(first + row) * params.network_columns + column]));
 }
 
 // Without the prompt; the same as with it where there is no guidance.
 fn unconditioned(row: u32, column: u32) -> vec4<f32> {
-    return mask(column) * vec4<f32>(network[row * params.network_columns + column]);
+    return only_channels(column, vec4<f32>(network[row * params.network_columns + column]));
 }
 
 fn combined(with_prompt: vec4<f32>, without_prompt: vec4<f32>) -> vec4<f32> {

@@ -3,7 +3,12 @@
 //! Decision: one function per operation whose optional parts (bias, residual, activation, gate) are fields of an
 //! epilogue, so that fusion is asked for where the model is written down. Rejected: a graph compiler that finds it.
 
+pub mod attention;
 pub mod elementwise;
+pub mod embed;
+pub mod image;
+pub mod norm;
+pub mod sampling;
 
 use crate::record::Resident;
 use crate::tensor::DType;

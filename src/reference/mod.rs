@@ -4,8 +4,13 @@
 //! says what the kernel computes while the shader says how. Rejected: translating the shaders, which would repeat their
 //! mistakes.
 
+mod attention;
 mod elementwise;
+mod embed;
+mod image;
 mod invocation;
+mod norm;
+mod sampling;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -22,7 +27,20 @@ pub type Twin = fn(&mut Invocation) -> Result<()>;
 /// The twin of a kernel.
 pub fn twin(kernel: &str) -> Result<Twin> {
     match kernel {
+        "attention" | "attention_direct" | "attention_split" => Ok(attention::attention),
         "elementwise" => Ok(elementwise::elementwise),
+        "from_rgba" => Ok(image::from_rgba),
+        "gather_rows" => Ok(embed::gather_rows),
+        "group_norm" => Ok(norm::group_norm),
+        "guidance" => Ok(sampling::guidance),
+        "guidance_rescale" => Ok(sampling::guidance_rescale),
+        "layer_norm" => Ok(norm::layer_norm),
+        "model_input" => Ok(sampling::model_input),
+        "preview" => Ok(image::preview),
+        "sampler_step" => Ok(sampling::sampler_step),
+        "timestep_embedding" => Ok(embed::timestep_embedding),
+        "to_rgba" => Ok(image::to_rgba),
+        "token_embedding" => Ok(embed::token_embedding),
         _ => Err(Error::new(ErrorKind::Internal, format!("kernel {kernel} has no twin"))),
     }
 }
@@ -41,12 +59,7 @@ pub struct Reference {
 impl Reference {
     /// Claims the given capabilities, so that the same variants are chosen as on a device that has them.
     pub fn new(capabilities: Capabilities) -> Self {
-        Self {
-            capabilities,
-            residents: RefCell::default(),
-            released: Released::default(),
-            next_id: Cell::new(0),
-        }
+        Self { capabilities, residents: RefCell::default(), released: Released::default(), next_id: Cell::new(0) }
     }
 
     fn lost(id: ResidentId) -> Error {
