@@ -7,6 +7,11 @@ pub mod conv2d;
 pub mod elementwise;
 pub mod gemm;
 pub mod matmul;
+pub mod attention;
+pub mod embed;
+pub mod image;
+pub mod norm;
+pub mod sampling;
 
 use crate::record::Resident;
 use crate::tensor::DType;
