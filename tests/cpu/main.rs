@@ -6,6 +6,8 @@ mod random;
 mod checkpoint;
 mod clip_tokenizer;
 mod gemm;
+mod noise;
 mod planner;
 mod quant;
 mod safetensors;
+mod samplers;
