@@ -105,12 +105,8 @@ impl EncoderLayer {
             },
             layer_norm2: loader.layer_norm(&format!("{path}.layer_norm2"), hidden, config.layer_norm_eps).await?,
             mlp: Mlp {
-                fc1: loader
-                    .linear(&format!("{path}.mlp.fc1"), hidden, config.intermediate_size, Role::Inner)
-                    .await?,
-                fc2: loader
-                    .linear(&format!("{path}.mlp.fc2"), config.intermediate_size, hidden, Role::Inner)
-                    .await?,
+                fc1: loader.linear(&format!("{path}.mlp.fc1"), hidden, config.intermediate_size, Role::Inner).await?,
+                fc2: loader.linear(&format!("{path}.mlp.fc2"), config.intermediate_size, hidden, Role::Inner).await?,
             },
         })
     }
@@ -120,8 +116,7 @@ impl EncoderLayer {
         let x = recorder.scoped("self_attn", |recorder| self.self_attn.forward(recorder, normed, x))?;
         let normed = self.layer_norm2.forward(recorder, x)?;
         recorder.scoped("mlp", |recorder| {
-            let hidden =
-                self.mlp.fc1.forward_with(recorder, normed, Epilogue { activation, ..Epilogue::default() })?;
+            let hidden = self.mlp.fc1.forward_with(recorder, normed, Epilogue { activation, ..Epilogue::default() })?;
             self.mlp.fc2.forward_with(recorder, hidden, Epilogue { residual: Some(x), ..Epilogue::default() })
         })
     }

@@ -104,12 +104,8 @@ impl UnetConfig {
         plain("UNet2DConditionModel", &self.others, UNET_PLAIN)?;
         let levels = self.block_out_channels.len();
         let complete = |values: &PerLevel| values.level(levels.wrapping_sub(1)).is_some();
-        let lists = [
-            &self.layers_per_block,
-            &self.transformer_layers_per_block,
-            &self.cross_attention_dim,
-            self.heads(),
-        ];
+        let lists =
+            [&self.layers_per_block, &self.transformer_layers_per_block, &self.cross_attention_dim, self.heads()];
         let consistent = levels > 0
             && self.down_block_types.len() == levels
             && self.up_block_types.len() == levels

@@ -76,14 +76,7 @@ impl<'a, E: Executor> Loader<'a, E> {
     }
 
     /// `{name}.weight [outputs, inputs, kernel, kernel]` and `{name}.bias`.
-    pub async fn conv2d(
-        &self,
-        name: &str,
-        inputs: usize,
-        outputs: usize,
-        kernel: usize,
-        role: Role,
-    ) -> Result<Conv2d> {
+    pub async fn conv2d(&self, name: &str, inputs: usize, outputs: usize, kernel: usize, role: Role) -> Result<Conv2d> {
         let weight = format!("{name}.weight");
         self.expect(&weight, &[outputs, inputs, kernel, kernel])?;
         let padded = padded_channels(inputs);
@@ -100,9 +93,8 @@ impl<'a, E: Executor> Loader<'a, E> {
             reordered
         };
         let columns = taps * inputs;
-        let weight = self
-            .streamed(&weight, dtype, padded_channels(outputs), taps * padded, outputs, columns, reorder)
-            .await?;
+        let weight =
+            self.streamed(&weight, dtype, padded_channels(outputs), taps * padded, outputs, columns, reorder).await?;
         Ok(Conv2d { weight, bias: self.bias(name, outputs).await?, kernel })
     }
 
@@ -134,16 +126,18 @@ impl<'a, E: Executor> Loader<'a, E> {
             columns.iter().map(|column| column.and_then(|column| row.get(column).copied()).unwrap_or(0.0)).collect()
         };
         let dtype = self.precision.of(Role::Inner, heads.channels());
-        let weight = self
-            .streamed(&weight, dtype, padded_channels(outputs), heads.channels(), outputs, inputs, spread)
-            .await?;
+        let weight =
+            self.streamed(&weight, dtype, padded_channels(outputs), heads.channels(), outputs, inputs, spread).await?;
         Ok(Linear { weight, bias: self.bias(name, outputs).await? })
     }
 
     /// A GEGLU projection `[2 · hidden, inputs]`, value rows first in the file, interleaved by four for the kernel.
     pub async fn gated(&self, name: &str, inputs: usize, hidden: usize) -> Result<Linear> {
         if hidden % 4 != 0 {
-            return Err(Error::new(ErrorKind::Unsupported, format!("{name}: {hidden} hidden channels are no multiple of 4")));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{name}: {hidden} hidden channels are no multiple of 4"),
+            ));
         }
         let order = (0..2 * hidden).map(|row| {
             let (block, within) = (row / 8, row % 8);
@@ -160,7 +154,8 @@ impl<'a, E: Executor> Loader<'a, E> {
         outputs: &[usize],
         role: Role,
     ) -> Result<Linear> {
-        let order = outputs.iter().enumerate().flat_map(|(source, &rows)| (0..rows).map(move |row| Some((source, row))));
+        let order =
+            outputs.iter().enumerate().flat_map(|(source, &rows)| (0..rows).map(move |row| Some((source, row))));
         let order: Vec<_> = order.collect();
         for (name, &rows) in names.iter().zip(outputs) {
             self.expect_matrix(&format!("{name}.weight"), rows, inputs)?;
@@ -217,9 +212,7 @@ impl<'a, E: Executor> Loader<'a, E> {
             }
             let values = order
                 .iter()
-                .map(|place| {
-                    place.and_then(|(source, row)| sources.get(source)?.get(row).copied()).unwrap_or(0.0)
-                })
+                .map(|place| place.and_then(|(source, row)| sources.get(source)?.get(row).copied()).unwrap_or(0.0))
                 .collect();
             bias = Some(self.upload_vector(&names.join("+"), values).await?);
         }

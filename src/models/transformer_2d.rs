@@ -3,9 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::loader::Loader;
 use crate::models::precision::Role;
-use crate::nn::{
-    CrossAttention, FeedForward, GroupNorm, Heads, KeyValue, Linear, SelfAttention, TransformerBlock,
-};
+use crate::nn::{CrossAttention, FeedForward, GroupNorm, Heads, KeyValue, Linear, SelfAttention, TransformerBlock};
 use crate::ops::elementwise::Activation;
 use crate::ops::matmul::Epilogue;
 use crate::record::{Executor, Recorder, Tensor};
@@ -77,9 +75,8 @@ impl Transformer2D {
             let key_value = key_values
                 .next()
                 .ok_or_else(|| Error::new(ErrorKind::Internal, "fewer keys and values than cross attentions"))?;
-            h = recorder.scoped(format!("transformer_blocks.{index}"), |recorder| {
-                block.forward(recorder, h, key_value)
-            })?;
+            h = recorder
+                .scoped(format!("transformer_blocks.{index}"), |recorder| block.forward(recorder, h, key_value))?;
         }
         recorder.scoped("proj_out", |recorder| {
             self.proj_out.forward_with(recorder, h, Epilogue { residual: Some(x), ..Epilogue::default() })

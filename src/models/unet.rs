@@ -83,10 +83,8 @@ impl Unet {
         for index in 0..channels.len() {
             up_blocks.push(Self::load_up(&config, loader, &mut stack, index).await?);
         }
-        let time_projections =
-            loader.stacked_linear(&stack.names, time, &stack.outputs, Role::TimeEmbedding).await?;
-        let conv_norm_out =
-            loader.group_norm("conv_norm_out", first, config.norm_num_groups, config.norm_eps).await?;
+        let time_projections = loader.stacked_linear(&stack.names, time, &stack.outputs, Role::TimeEmbedding).await?;
+        let conv_norm_out = loader.group_norm("conv_norm_out", first, config.norm_num_groups, config.norm_eps).await?;
         let conv_out = loader.conv2d("conv_out", first, config.out_channels, 3, Role::Boundary).await?;
         Ok(Self {
             config,
@@ -268,7 +266,8 @@ impl Unet {
         // 1. Time
         let time = recorder.scoped("time_embedding", |recorder| self.time(recorder, sample.shape.batch, timesteps))?;
         // 2. Pre-process
-        let mut x = recorder.scoped("conv_in", |recorder| self.conv_in.forward(recorder, sample, Epilogue::default()))?;
+        let mut x =
+            recorder.scoped("conv_in", |recorder| self.conv_in.forward(recorder, sample, Epilogue::default()))?;
         let mut skips = vec![x];
         // 3. Down
         for (index, level) in self.down_blocks.iter().enumerate() {
@@ -293,9 +292,7 @@ impl Unet {
                 x = recorder.scoped("attentions.0", |recorder| attention.forward(recorder, x, &mut key_values))?;
             }
             match &self.mid_resnet_2 {
-                Some(resnet) => {
-                    recorder.scoped("resnets.1", |recorder| resnet.forward(recorder, x, None, Some(time)))
-                }
+                Some(resnet) => recorder.scoped("resnets.1", |recorder| resnet.forward(recorder, x, None, Some(time))),
                 None => Ok(x),
             }
         })?;

@@ -91,9 +91,7 @@ impl VaeDecoder {
             conv_in: loader.conv2d("decoder.conv_in", latent, last, 3, Role::Boundary).await?,
             mid_block: MidBlock::load(&config, loader, "decoder.mid_block", last).await?,
             up_blocks,
-            conv_norm_out: loader
-                .group_norm("decoder.conv_norm_out", first, config.norm_num_groups, EPSILON)
-                .await?,
+            conv_norm_out: loader.group_norm("decoder.conv_norm_out", first, config.norm_num_groups, EPSILON).await?,
             conv_out: loader.conv2d("decoder.conv_out", first, config.out_channels, 3, Role::Boundary).await?,
             config,
         })
@@ -116,9 +114,7 @@ impl VaeDecoder {
                 x = recorder.scoped(format!("up_blocks.{index}"), |recorder| {
                     let x = level.forward(recorder, x)?;
                     match &level.sampler {
-                        Some(sampler) => {
-                            sampler.upsample(recorder, x, (x.shape.height * 2, x.shape.width * 2))
-                        }
+                        Some(sampler) => sampler.upsample(recorder, x, (x.shape.height * 2, x.shape.width * 2)),
                         None => Ok(x),
                     }
                 })?;
@@ -163,9 +159,7 @@ impl VaeEncoder {
             conv_in: loader.conv2d("encoder.conv_in", config.in_channels, first, 3, Role::Boundary).await?,
             down_blocks,
             mid_block: MidBlock::load(&config, loader, "encoder.mid_block", last).await?,
-            conv_norm_out: loader
-                .group_norm("encoder.conv_norm_out", last, config.norm_num_groups, EPSILON)
-                .await?,
+            conv_norm_out: loader.group_norm("encoder.conv_norm_out", last, config.norm_num_groups, EPSILON).await?,
             conv_out: loader.conv2d("encoder.conv_out", last, moments, 3, Role::Boundary).await?,
             quant_conv,
             config,

@@ -47,16 +47,8 @@ impl SelfAttention {
         let qkv = self.to_qkv.forward(recorder, x)?;
         let part = |index: usize| Slice { tensor: qkv, first_channel: index * self.heads.channels() };
         let heads = self.heads;
-        let mixed = attention(
-            recorder,
-            part(0),
-            part(1),
-            part(2),
-            heads.count,
-            heads.padded_size,
-            heads.scale(),
-            self.causal,
-        )?;
+        let mixed =
+            attention(recorder, part(0), part(1), part(2), heads.count, heads.padded_size, heads.scale(), self.causal)?;
         self.to_out.forward_with(recorder, mixed, Epilogue { residual: Some(residual), ..Epilogue::default() })
     }
 }
@@ -80,13 +72,7 @@ impl CrossAttention {
     }
 
     /// `residual` + attention(`x`, prompt)
-    pub fn forward(
-        &self,
-        recorder: &mut Recorder,
-        x: Tensor,
-        key_value: KeyValue,
-        residual: Tensor,
-    ) -> Result<Tensor> {
+    pub fn forward(&self, recorder: &mut Recorder, x: Tensor, key_value: KeyValue, residual: Tensor) -> Result<Tensor> {
         let query = self.to_q.forward(recorder, x)?;
         let heads = self.heads;
         let mixed = attention(

@@ -16,12 +16,8 @@ pub struct PreviewFactors {
 }
 
 /// Stable Diffusion 1.x and 2.x, as ComfyUI publishes them (`comfy/latent_formats.py`): rows are latent channels.
-const STABLE_DIFFUSION: [[f64; 3]; 4] = [
-    [0.3512, 0.2297, 0.3227],
-    [0.3250, 0.4974, 0.2350],
-    [-0.2829, 0.1762, 0.2721],
-    [-0.2120, -0.2616, -0.7177],
-];
+const STABLE_DIFFUSION: [[f64; 3]; 4] =
+    [[0.3512, 0.2297, 0.3227], [0.3250, 0.4974, 0.2350], [-0.2829, 0.1762, 0.2721], [-0.2120, -0.2616, -0.7177]];
 
 impl PreviewFactors {
     /// The best map known before any picture was decoded.
@@ -114,9 +110,8 @@ fn mean_colour(rgba: &[u8], row: usize, left: usize, top: usize, size: usize) ->
 /// Gaussian elimination with pivoting of `matrix · x = right`, three right-hand sides.
 fn solve(mut matrix: Vec<f64>, mut right: Vec<f64>, size: usize) -> Option<Vec<f64>> {
     for column in 0..size {
-        let pivot = (column..size).max_by(|&a, &b| {
-            matrix[a * size + column].abs().total_cmp(&matrix[b * size + column].abs())
-        })?;
+        let pivot = (column..size)
+            .max_by(|&a, &b| matrix[a * size + column].abs().total_cmp(&matrix[b * size + column].abs()))?;
         if matrix[pivot * size + column].abs() < 1e-12 {
             return None;
         }

@@ -236,9 +236,8 @@ fn record_denoise<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &
         .iter()
         .map(|(resident, shape)| recorder.resident_tensor("keys and values", resident, *shape, key.activations))
         .collect::<Result<Vec<Tensor>>>()?;
-    let output = recorder.scoped("unet", |recorder| {
-        model.unet.forward(recorder, sample, &buffers.timesteps, &key_values)
-    })?;
+    let output =
+        recorder.scoped("unet", |recorder| model.unet.forward(recorder, sample, &buffers.timesteps, &key_values))?;
     recorder.scoped("sampler", |recorder| {
         guidance(recorder, output, &registers, key.guidance, &buffers.guidance, &buffers.not_finite)?;
         sampler_step(recorder, &registers, &buffers.program, None)
@@ -250,9 +249,7 @@ fn record_decode<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &B
     let mut recorder = Recorder::new(model.executor.capabilities(), key.vae_activations)?;
     let registers = match &buffers.decode.tile_state {
         None => Registers { state: &buffers.state, count: key.registers, shape: key.latents },
-        Some(state) => {
-            Registers { state, count: DECODE_REGISTERS, shape: buffers.decode.tiling.tile_shape() }
-        }
+        Some(state) => Registers { state, count: DECODE_REGISTERS, shape: buffers.decode.tiling.tile_shape() },
     };
     let latents = model_input(&mut recorder, &registers, &buffers.decode_program, 1)?;
     let picture = model.vae.forward(&mut recorder, latents)?;

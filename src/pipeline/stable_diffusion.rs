@@ -331,10 +331,7 @@ impl<'a> Progress<'a> {
         let total = checkpoints
             .iter()
             .flat_map(|checkpoint| {
-                checkpoint
-                    .names()
-                    .filter(|name| wanted(name))
-                    .map(|name| checkpoint.stored_bytes(name).unwrap_or(0))
+                checkpoint.names().filter(|name| wanted(name)).map(|name| checkpoint.stored_bytes(name).unwrap_or(0))
             })
             .sum();
         Self { observer, total, done: Cell::new(0), part: Cell::new("") }

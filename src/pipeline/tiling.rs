@@ -149,8 +149,7 @@ mod tests {
         let mut mosaic = Mosaic::new(20, 12);
         let colour = |row: usize, column: usize| [(row * 9) as u8, (column * 7) as u8, 200, 255];
         for tile in tiling.tiles() {
-            let rgba: Vec<u8> =
-                (0..64).flat_map(|index| colour(tile.top + index / 8, tile.left + index % 8)).collect();
+            let rgba: Vec<u8> = (0..64).flat_map(|index| colour(tile.top + index / 8, tile.left + index % 8)).collect();
             mosaic.add(&rgba, 8, tile.top, tile.left);
         }
         let expected: Vec<u8> = (0..240).flat_map(|index| colour(index / 20, index % 20)).collect();

@@ -65,11 +65,7 @@ pub async fn txt2img<E: Executor>(
     }
 }
 
-async fn run<E: Executor>(
-    model: &StableDiffusion<E>,
-    settings: &Settings,
-    observer: &dyn Observer,
-) -> Result<Outcome> {
+async fn run<E: Executor>(model: &StableDiffusion<E>, settings: &Settings, observer: &dyn Observer) -> Result<Outcome> {
     // 1. Check the request
     settings.check(model.size_step())?;
     let sampler = model.sampler(settings)?;
@@ -141,7 +137,7 @@ impl<E: Executor> StableDiffusion<E> {
     /// The sampler that the settings ask for, on the model's own schedule.
     pub fn sampler(&self, settings: &Settings) -> Result<Sampler> {
         let options = Options { eta: Some(settings.eta), ..Options::new(settings.steps) };
-        table::build(settings.sampler.as_deref(), &self.scheduler, &options)
+        table::build(settings.sampler.as_deref().unwrap_or("default"), &self.scheduler, &options)
     }
 
     fn uses_f16(&self) -> bool {
@@ -150,11 +146,7 @@ impl<E: Executor> StableDiffusion<E> {
 }
 
 /// Token ids, negative prompts first, as the batch has them.
-fn tokens<E: Executor>(
-    model: &StableDiffusion<E>,
-    settings: &Settings,
-    observer: &dyn Observer,
-) -> Result<Vec<u32>> {
+fn tokens<E: Executor>(model: &StableDiffusion<E>, settings: &Settings, observer: &dyn Observer) -> Result<Vec<u32>> {
     let images = settings.images();
     let negatives = (0..images).filter(|_| settings.guided()).map(|image| settings.negative_prompt(image));
     let prompts = settings.prompts.iter().map(String::as_str);
@@ -176,7 +168,9 @@ fn tokens<E: Executor>(
     if let Some(beyond) = all.iter().find(|&&token| token >= vocabulary) {
         return Err(Error::new(
             ErrorKind::Malformed,
-            format!("The tokenizer gives token {beyond}, the text encoder knows {vocabulary}; they do not belong together"),
+            format!(
+                "The tokenizer gives token {beyond}, the text encoder knows {vocabulary}; they do not belong together"
+            ),
         ));
     }
     if dropped > 0 {
@@ -200,7 +194,8 @@ impl NoiseSource {
         let images = key.latents.batch;
         let per_image = key.latents.positions() * key.latents.channels;
         let each = if self.generators.len() == 1 { images } else { 1 };
-        let planes: Vec<f32> = self.generators.iter_mut().flat_map(|generator| generator.normal(each * per_image)).collect();
+        let planes: Vec<f32> =
+            self.generators.iter_mut().flat_map(|generator| generator.normal(each * per_image)).collect();
         let mut register = to_channels_last(key, &planes);
         // Scaled in f32, as the reference does.
         register.iter_mut().for_each(|value| *value *= scale as f32);
@@ -278,12 +273,7 @@ fn register_floats(key: &Key) -> usize {
     key.latents.rows() * padded_channels(key.latents.channels)
 }
 
-fn write_register<E: Executor>(
-    executor: &E,
-    programs: &Programs<E>,
-    register: usize,
-    values: &[f32],
-) -> Result<()> {
+fn write_register<E: Executor>(executor: &E, programs: &Programs<E>, register: usize, values: &[f32]) -> Result<()> {
     let offset = register * register_floats(&programs.key) * 4;
     executor.write(&programs.buffers.state, offset as u64, bytemuck::cast_slice(values))
 }

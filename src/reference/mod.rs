@@ -6,10 +6,10 @@
 
 mod attention;
 mod elementwise;
+mod embed;
 mod epilogue;
 mod gemm;
 mod gemm_reduce;
-mod embed;
 mod image;
 mod invocation;
 mod norm;

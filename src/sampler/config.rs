@@ -163,7 +163,10 @@ impl SchedulerConfig {
         if (1..=100_000).contains(&steps) {
             return Ok(steps);
         }
-        Err(Error::new(ErrorKind::InvalidSetting, format!("num_train_timesteps must be between 1 and 100000, not {steps}")))
+        Err(Error::new(
+            ErrorKind::InvalidSetting,
+            format!("num_train_timesteps must be between 1 and 100000, not {steps}"),
+        ))
     }
 
     /// The limit of the predicted clean latent, where the class clips it.

@@ -28,8 +28,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
         let (signal, noise) = (alpha.sqrt(), (1.0 - alpha).sqrt());
         let (target_signal, target_noise) = training.noising(target)?;
         let clean = prediction.clean(signal, noise);
-        let sample =
-            Linear::from(CLEAN).times(target_signal).plus(target_noise, prediction.noise(signal, noise));
+        let sample = Linear::from(CLEAN).times(target_signal).plus(target_noise, prediction.noise(signal, noise));
         calls.push(Call {
             timestep,
             input_scale: 1.0,

@@ -45,10 +45,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
             draws_noise: whole > 0,
             noising: training.noising(whole)?,
             denoised: clean.denoised(clip),
-            step: vec![
-                clean.clamped_into(Register::ModelOutput, clip),
-                sample.into_register(Register::Sample),
-            ],
+            step: vec![clean.clamped_into(Register::ModelOutput, clip), sample.into_register(Register::Sample)],
         });
     }
     Sampler::new(calls, timesteps, Vec::new(), 1.0)

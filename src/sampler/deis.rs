@@ -66,8 +66,7 @@ fn update(path: &[Level], memory: impl Fn(usize) -> Register) -> Linear {
 /// Integral over rho of the Lagrange polynomial in `ln rho` that is 1 at `nodes[own]` and 0 at the others.
 fn integral(nodes: &[f64], own: usize, from: f64, to: f64) -> f64 {
     let Some(&own_node) = nodes.get(own) else { return 0.0 };
-    let others: Vec<f64> =
-        nodes.iter().enumerate().filter(|&(index, _)| index != own).map(|(_, &node)| node).collect();
+    let others: Vec<f64> = nodes.iter().enumerate().filter(|&(index, _)| index != own).map(|(_, &node)| node).collect();
     // ∫ eˣ dx = eˣ; ∫ x eˣ dx = (x − 1) eˣ; ∫ x² eˣ dx = (x² − 2x + 2) eˣ.
     let antiderivative = |x: f64| match *others {
         [] => x.exp(),

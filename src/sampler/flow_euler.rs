@@ -67,8 +67,7 @@ fn schedule(config: &SchedulerConfig, options: &Options) -> Result<(Vec<f64>, Ve
         }
     };
     stretch_to_terminal(config, &mut sigmas)?;
-    let spacing =
-        SigmaSpacing::of(config, &[SigmaSpacing::Karras, SigmaSpacing::Exponential, SigmaSpacing::Beta])?;
+    let spacing = SigmaSpacing::of(config, &[SigmaSpacing::Karras, SigmaSpacing::Exponential, SigmaSpacing::Beta])?;
     if let (true, Some(&highest), Some(&lowest)) = (spacing != SigmaSpacing::Timesteps, sigmas.first(), sigmas.last()) {
         sigmas = spacing.configured(config, highest, lowest, sigmas.len())?;
     }

@@ -33,11 +33,15 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
     let pairs = levels.iter().zip(levels.iter().skip(1)).zip(&timesteps);
     for (index, ((&sigma, &next), &timestep)) in pairs.enumerate().skip(options.first_step(config, steps)) {
         let euler = Linear::from(Register::Sample).plus(next - sigma, Register::ModelOutput);
-        calls.push(call(timestep, sigma, vec![
-            Linear::from(Register::ModelOutput).into_register(SLOPE),
-            Linear::from(Register::Sample).into_register(START),
-            euler.into_register(Register::Sample),
-        ]));
+        calls.push(call(
+            timestep,
+            sigma,
+            vec![
+                Linear::from(Register::ModelOutput).into_register(SLOPE),
+                Linear::from(Register::Sample).into_register(START),
+                euler.into_register(Register::Sample),
+            ],
+        ));
         if let Some(&timestep) = timesteps.get(index + 1) {
             let half = 0.5 * (next - sigma);
             let sample = Linear::from(START).plus(half, SLOPE).plus(half, Register::ModelOutput);

@@ -25,11 +25,7 @@ pub(super) struct Step {
 }
 
 /// The run of both classes, which differ in `plan(level, next level)`.
-pub(super) fn steps(
-    config: &SchedulerConfig,
-    options: &Options,
-    plan: impl Fn(f64, f64) -> Step,
-) -> Result<Sampler> {
+pub(super) fn steps(config: &SchedulerConfig, options: &Options, plan: impl Fn(f64, f64) -> Step) -> Result<Sampler> {
     options.require_configured_schedule()?;
     let training = Training::new(config, &HEUN_BETAS, ZeroSnr::Ignored)?;
     let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity])?;
@@ -59,10 +55,12 @@ pub(super) fn steps(
             continue;
         }
         let euler = Linear::from(Register::Sample).plus(middle - sigma, prediction.slope_of_scaled(sigma));
-        calls.push(call(timestep, sigma, None, vec![
-            Linear::from(Register::Sample).into_register(START),
-            euler.into_register(Register::Sample),
-        ]));
+        calls.push(call(
+            timestep,
+            sigma,
+            None,
+            vec![Linear::from(Register::Sample).into_register(START), euler.into_register(Register::Sample)],
+        ));
         if index + 1 < count {
             let sample = Linear::from(START)
                 .plus(target - sigma, prediction.slope_of_scaled(middle))

@@ -42,10 +42,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
             draws_noise: !last,
             noising: training.noising(timestep)?,
             denoised: clean.denoised(clip),
-            step: vec![
-                clean.clamped_into(Register::ModelOutput, clip),
-                sample.into_register(Register::Sample),
-            ],
+            step: vec![clean.clamped_into(Register::ModelOutput, clip), sample.into_register(Register::Sample)],
         });
     }
     Sampler::new(calls, timesteps.into_iter().map(|timestep| timestep as f64).collect(), Vec::new(), 1.0)

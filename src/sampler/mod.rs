@@ -135,7 +135,10 @@ impl Sampler {
     /// Counts the memories and refuses a run that holds an infinite or undefined number.
     fn new(calls: Vec<Call>, timesteps: Vec<f64>, sigmas: Vec<f64>, initial_scale: f64) -> Result<Self> {
         if calls.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidSetting, "no step is left to run: raise the steps or the strength"));
+            return Err(Error::new(
+                ErrorKind::InvalidSetting,
+                "no step is left to run: raise the steps or the strength",
+            ));
         }
         let mut memories = 0;
         for (index, call) in calls.iter().enumerate() {
@@ -144,7 +147,10 @@ impl Sampler {
             if !terms.clone().map(|&(_, factor)| factor).chain(scalars).all(f64::is_finite) {
                 return Err(Error::new(
                     ErrorKind::InvalidSetting,
-                    format!("step {} of this sampler would divide by zero: change the steps or the schedule", index + 1),
+                    format!(
+                        "step {} of this sampler would divide by zero: change the steps or the schedule",
+                        index + 1
+                    ),
                 ));
             }
             let targets = call.step.iter().map(|combination| combination.target);

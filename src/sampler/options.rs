@@ -67,7 +67,10 @@ impl Options {
         let Churn { amount, sigma_min, sigma_max, noise } = self.churn;
         let rules = [
             (self.steps >= 1, "the number of steps must be 1 or more"),
-            (self.strength.is_none_or(|value| value > 0.0 && value <= 1.0), "the strength must be over 0 and at most 1"),
+            (
+                self.strength.is_none_or(|value| value > 0.0 && value <= 1.0),
+                "the strength must be over 0 and at most 1",
+            ),
             (self.eta.is_none_or(|value| (0.0..=1.0).contains(&value)), "eta must be between 0 and 1"),
             ((1..=8).contains(&self.order), "the order of LMS must be between 1 and 8"),
             (amount >= 0.0 && sigma_min >= 0.0 && sigma_max >= 0.0 && noise >= 0.0, "churn settings must be 0 or more"),

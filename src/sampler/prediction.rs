@@ -72,9 +72,9 @@ impl Prediction {
         let square = sigma * sigma + 1.0;
         match self {
             Self::Noise | Self::Flow => Register::ModelOutput.into(),
-            Self::Velocity => Linear::from(Register::Sample)
-                .times(sigma / square)
-                .plus(1.0 / square.sqrt(), Register::ModelOutput),
+            Self::Velocity => {
+                Linear::from(Register::Sample).times(sigma / square).plus(1.0 / square.sqrt(), Register::ModelOutput)
+            }
             Self::Clean => slope_towards(Register::ModelOutput, sigma),
         }
     }

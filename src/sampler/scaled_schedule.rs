@@ -25,7 +25,9 @@ impl ScaledSchedule {
         let timesteps = match &options.schedule {
             Schedule::Configured => Spacing::new(config, "linspace", options.steps)?.descending()?,
             Schedule::Timesteps(timesteps) => descending(timesteps, (training.steps() - 1) as f64)?,
-            Schedule::Sigmas(_) => return Err(Error::new(ErrorKind::Unsupported, "this sampler takes no given sigmas")),
+            Schedule::Sigmas(_) => {
+                return Err(Error::new(ErrorKind::Unsupported, "this sampler takes no given sigmas"));
+            }
         };
         let timesteps: Vec<f64> = timesteps.into_iter().map(rounded).collect();
         let sigmas = timesteps.iter().map(|&timestep| levels.at(timestep)).collect();

@@ -118,7 +118,8 @@ impl SigmaSpacing {
         if lowest > 0.0 && highest.is_finite() && highest >= lowest {
             return Ok(self.between(highest, lowest, count));
         }
-        let sentence = format!("the noise levels must descend from a finite one to one over 0, not {highest} to {lowest}");
+        let sentence =
+            format!("the noise levels must descend from a finite one to one over 0, not {highest} to {lowest}");
         Err(Error::new(ErrorKind::InvalidSetting, sentence))
     }
 }

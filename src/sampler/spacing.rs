@@ -47,9 +47,7 @@ impl<'a> Spacing<'a> {
     /// Descending; `linspace` gives fractions, which the caller may round.
     pub fn descending(&self) -> Result<Vec<f64>> {
         match self.name {
-            "linspace" => {
-                Ok(linspace(0.0, (self.training_steps - 1) as f64, self.steps).into_iter().rev().collect())
-            }
+            "linspace" => Ok(linspace(0.0, (self.training_steps - 1) as f64, self.steps).into_iter().rev().collect()),
             "leading" => {
                 let stride = self.training_steps / self.steps;
                 Ok((0..self.steps).rev().map(|index| (index * stride) as f64 + self.offset).collect())

@@ -23,8 +23,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
         // In f32, as the reference: a whole product must not fall below itself.
         let aim = ((1.0 - eta) as f32 * next.unwrap_or(0) as f32).floor() as i64;
         let (aim_signal, aim_noise) = training.noising(aim)?;
-        let aimed =
-            prediction.clean(signal, noise).times(aim_signal).plus(aim_noise, prediction.noise(signal, noise));
+        let aimed = prediction.clean(signal, noise).times(aim_signal).plus(aim_noise, prediction.noise(signal, noise));
         let draws_noise = eta > 0.0 && next.is_some();
         let sample = match next {
             Some(next) if draws_noise => {

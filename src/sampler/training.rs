@@ -63,7 +63,10 @@ impl Training {
     pub fn alpha(&self, timestep: i64) -> Result<f32> {
         usize::try_from(timestep).ok().and_then(|index| self.alphas.get(index)).copied().ok_or_else(|| {
             let last = self.steps().saturating_sub(1);
-            Error::new(ErrorKind::InvalidSetting, format!("timestep {timestep} lies outside of the model's 0 to {last}"))
+            Error::new(
+                ErrorKind::InvalidSetting,
+                format!("timestep {timestep} lies outside of the model's 0 to {last}"),
+            )
         })
     }
 

@@ -110,15 +110,13 @@ impl State {
     }
 
     async fn load(&self, folder: JsValue, precision: &str, onprogress: &Function) -> Result<String> {
-        let precision = Precision::from_name(precision).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidSetting, format!("There is no quantisation {precision}"))
-        })?;
+        let precision = Precision::from_name(precision)
+            .ok_or_else(|| Error::new(ErrorKind::InvalidSetting, format!("There is no quantisation {precision}")))?;
         // The old model goes first: both together may not fit.
         self.unload();
         let options = LoadOptions { precision, activations: self.activations };
         let observer = LoadEvents { onprogress, cancelled: &self.cancelled };
-        let loaded =
-            StableDiffusion::load(self.gpu.clone(), &PageFolder::new(folder), options, &observer).await;
+        let loaded = StableDiffusion::load(self.gpu.clone(), &PageFolder::new(folder), options, &observer).await;
         // Whatever a broken load left behind is freed.
         self.gpu.collect();
         let model = loaded?;
@@ -166,8 +164,7 @@ async fn open(activations: Option<&str>) -> Result<Engine> {
         }
     };
     let gpu = Rc::new(Gpu::open(&AdapterChoice::default()).await?);
-    let state =
-        State { gpu, activations, model: RefCell::new(None), cancelled: Cell::new(false) };
+    let state = State { gpu, activations, model: RefCell::new(None), cancelled: Cell::new(false) };
     Ok(Engine { state: Rc::new(state) })
 }
 

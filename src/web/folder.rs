@@ -29,9 +29,9 @@ impl PageFolder {
             return Ok(None);
         }
         let length = Reflect::get(&file, &"size".into()).ok().and_then(|size| size.as_f64());
-        let length = length.filter(|size| (0.0..9e15).contains(size)).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("{path}: the page gave a file without a size"))
-        })?;
+        let length = length
+            .filter(|size| (0.0..9e15).contains(size))
+            .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{path}: the page gave a file without a size")))?;
         let name = text(&file, "name").unwrap_or_else(|| path.to_owned());
         Ok(Some(Rc::new(PageFile { handle: file, name, length: length as u64 })))
     }
@@ -94,8 +94,7 @@ async fn call(object: &JsValue, method: &str, arguments: &[JsValue], place: &str
         .ok()
         .and_then(|value| value.dyn_into().ok())
         .ok_or_else(|| Error::new(ErrorKind::Internal, format!("the page's handle has no method {method}")))?;
-    let promise = function
-        .apply(object, &arguments.iter().collect())
-        .map_err(|error| failure::from_js(&error, place))?;
+    let promise =
+        function.apply(object, &arguments.iter().collect()).map_err(|error| failure::from_js(&error, place))?;
     JsFuture::from(Promise::resolve(&promise)).await.map_err(|error| failure::from_js(&error, place))
 }

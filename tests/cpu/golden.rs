@@ -34,8 +34,7 @@ impl Case {
     /// All cases of a family, by name.
     pub fn all(family: &str) -> Vec<Self> {
         let entries = std::fs::read_dir(golden(&format!("{family}/cases"))).unwrap();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names.iter().map(|name| Self::open(family, name)).collect()
     }

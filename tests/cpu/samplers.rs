@@ -71,7 +71,11 @@ fn compare(case: &Case, sampler: &Sampler) -> (Vec<String>, f64) {
         }
         error
     };
-    complain("timesteps".into(), each_relative_error(sampler.timesteps(), &case.tensor("timesteps").unwrap()), SCHEDULE);
+    complain(
+        "timesteps".into(),
+        each_relative_error(sampler.timesteps(), &case.tensor("timesteps").unwrap()),
+        SCHEDULE,
+    );
     if let Some(sigmas) = case.tensor("sigmas") {
         complain("sigmas".into(), each_relative_error(sampler.sigmas(), &sigmas), SCHEDULE);
     }

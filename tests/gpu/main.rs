@@ -7,8 +7,8 @@ mod conv2d;
 mod elementwise;
 mod embed;
 mod harness;
-mod matmul;
 mod image;
+mod matmul;
 mod norm;
 mod sampling;
 
