@@ -169,13 +169,14 @@ impl<'a, E: Executor> Loader<'a, E> {
         let dtype = self.precision.of(role, columns);
         let padded = padded_channels(columns);
         let limit = self.executor.capabilities().max_binding_bytes.min(self.executor.capabilities().max_buffer_bytes);
-        let row_bytes = MatrixLayout::new(dtype, 4, padded)?.bytes().div_ceil(4).max(1);
+        let row_bytes = MatrixLayout::new(dtype, 4, padded)?.bytes.div_ceil(4).max(1);
         let rows_per_piece = (((limit - limit / 8) / row_bytes) as usize / 64 * 64).max(64);
         let mut pieces = Vec::new();
         for first in (0..rows).step_by(rows_per_piece) {
             let count = rows_per_piece.min(rows - first);
-            pieces
-                .push(self.streamed_from(name, dtype, count, padded, first..first + count, columns, |row| row).await?);
+            let stored = padded_channels(count);
+            let piece = self.streamed_from(name, dtype, stored, padded, first..first + count, columns, |row| row);
+            pieces.push(piece.await?);
         }
         Ok(pieces)
     }
@@ -301,7 +302,7 @@ impl<'a, E: Executor> Loader<'a, E> {
 
     fn matrix(&self, label: &str, dtype: DType, rows: usize, columns: usize) -> Result<(Matrix, MatrixLayout)> {
         let layout = MatrixLayout::new(dtype, rows, columns)?;
-        let resident = self.executor.create(label, layout.bytes()).map_err(|error| error.within(label))?;
+        let resident = self.executor.create(label, layout.bytes).map_err(|error| error.within(label))?;
         Ok((Matrix { resident, dtype, rows, columns }, layout))
     }
 

@@ -5,7 +5,7 @@ use crate::models::loader::Loader;
 use crate::models::precision::Role;
 use crate::nn::{Conv2d, GroupNorm};
 use crate::ops::elementwise::Activation;
-use crate::ops::matmul::{BatchBias, Epilogue};
+use crate::ops::matmul::Epilogue;
 use crate::record::{Executor, Recorder, Tensor};
 
 /// Two convolutions around which the input goes by, through a 1×1 convolution where the channels change.
@@ -60,7 +60,7 @@ impl ResnetBlock {
         skip: Option<Tensor>,
         time: Option<Tensor>,
     ) -> Result<Tensor> {
-        let batch_bias = time.zip(self.time_offset).map(|(tensor, first_channel)| BatchBias { tensor, first_channel });
+        let batch_bias = time.zip(self.time_offset);
         // 1. Norm, SiLU, convolution, time
         let h = self.norm1.forward_concatenated(recorder, x, skip, Activation::Silu)?;
         let h = recorder.scoped("conv1", |recorder| {

@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::json;
 use crate::formats::model_index::ModelIndex;
 use crate::models::checkpoint::{Checkpoint, read_config};
 use crate::models::clip::ClipTextModel;
@@ -22,7 +21,7 @@ use crate::record::Executor;
 use crate::sampler::SchedulerConfig;
 use crate::source::{Folder, read_whole};
 use crate::tensor::DType;
-use crate::text::ClipTokenizer;
+use crate::text::clip_tokenizer::{ClipTokenizer, ClipTokenizerFiles};
 
 /// The type of activations to compute with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,7 +127,7 @@ impl<E: Executor> StableDiffusion<E> {
             text_encoder,
             unet,
             vae,
-            distilled: looks_distilled(folder.name(), &scheduler),
+            distilled: looks_distilled(folder.name(), &scheduler)?,
             scheduler,
             activations: Cell::new(activations),
             vae_activations: Cell::new(activations),
@@ -232,10 +231,12 @@ fn activations<E: Executor>(executor: &E, wanted: Activations) -> Result<DType> 
     }
 }
 
-/// A model that was trained for few steps says so in its scheduler: trailing timesteps down to a single one.
-fn looks_distilled(name: &str, scheduler: &SchedulerConfig) -> bool {
-    let turbo = name.to_lowercase().contains("turbo");
-    turbo || scheduler.is_for_one_step()
+/// A model that was distilled to few steps says so in its name, or in a scheduler that counts down to a single step.
+fn looks_distilled(name: &str, scheduler: &SchedulerConfig) -> Result<bool> {
+    let trailing = scheduler.text("timestep_spacing", "")? == "trailing";
+    let epsilon = scheduler.text("prediction_type", "epsilon")? == "epsilon";
+    let euler = scheduler.class().name().starts_with("Euler");
+    Ok(name.to_lowercase().contains("turbo") || (trailing && epsilon && euler))
 }
 
 fn check_fit(unet: &Unet, vae: &VaeDecoder, text: &ClipTextModel) -> Result<()> {
@@ -288,23 +289,31 @@ pub async fn config<T: serde::de::DeserializeOwned>(folder: &dyn Folder, path: &
 }
 
 async fn scheduler_config(folder: &dyn Folder) -> Result<SchedulerConfig> {
-    let value = read_config(folder, "scheduler/scheduler_config.json").await?;
-    SchedulerConfig::from_value(&value).map_err(|error| error.within("scheduler/scheduler_config.json"))
+    let path = "scheduler/scheduler_config.json";
+    let bytes = read_whole(folder, path, MOST_TOKENIZER_BYTES).await?;
+    SchedulerConfig::from_json(&String::from_utf8_lossy(&bytes))
+        .map_err(|error| error.within(format!("{}/{path}", folder.name())))
 }
 
 async fn tokenizer(folder: &dyn Folder) -> Result<ClipTokenizer> {
     let vocabulary = read_whole(folder, "tokenizer/vocab.json", MOST_TOKENIZER_BYTES).await?;
     let merges = read_whole(folder, "tokenizer/merges.txt", MOST_TOKENIZER_BYTES).await?;
-    let config = match folder.open("tokenizer/tokenizer_config.json").await? {
-        Some(_) => Some(read_whole(folder, "tokenizer/tokenizer_config.json", MOST_TOKENIZER_BYTES).await?),
-        None => None,
-    };
-    let special = match folder.open("tokenizer/special_tokens_map.json").await? {
-        Some(_) => Some(read_whole(folder, "tokenizer/special_tokens_map.json", MOST_TOKENIZER_BYTES).await?),
-        None => None,
-    };
-    let _ = json::parse; // placeholder until the tokenizer's interface is merged
-    ClipTokenizer::from_files(&vocabulary, &merges, config.as_deref(), special.as_deref())
+    let config = optional(folder, "tokenizer/tokenizer_config.json").await?;
+    let special_tokens = optional(folder, "tokenizer/special_tokens_map.json").await?;
+    ClipTokenizer::from_files(ClipTokenizerFiles {
+        vocabulary: &vocabulary,
+        merges: &merges,
+        config: config.as_deref(),
+        special_tokens: special_tokens.as_deref(),
+    })
+    .map_err(|error| error.within(format!("{}/tokenizer", folder.name())))
+}
+
+async fn optional(folder: &dyn Folder, path: &str) -> Result<Option<Vec<u8>>> {
+    match folder.open(path).await? {
+        Some(_) => Ok(Some(read_whole(folder, path, MOST_TOKENIZER_BYTES).await?)),
+        None => Ok(None),
+    }
 }
 
 /// Sums what the loaders of all parts read.

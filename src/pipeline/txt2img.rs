@@ -137,7 +137,7 @@ impl<E: Executor> StableDiffusion<E> {
     /// The sampler that the settings ask for, on the model's own schedule.
     pub fn sampler(&self, settings: &Settings) -> Result<Sampler> {
         let options = Options { eta: Some(settings.eta), ..Options::new(settings.steps) };
-        table::build(settings.sampler.as_deref(), &self.scheduler, &options)
+        table::build(settings.sampler.as_deref().unwrap_or("default"), &self.scheduler, &options)
     }
 
     fn uses_f16(&self) -> bool {
@@ -154,7 +154,13 @@ fn tokens<E: Executor>(model: &StableDiffusion<E>, settings: &Settings, observer
     let mut dropped = 0;
     let length = model.prompt_tokens();
     for prompt in negatives.chain(prompts) {
-        let padded = model.tokenizer.encode_padded(prompt, length);
+        let padded = model.tokenizer.encode_padded(prompt);
+        if padded.ids.len() != length {
+            return Err(Error::new(
+                ErrorKind::Malformed,
+                format!("The tokenizer gives {} tokens, the text encoder takes {length}", padded.ids.len()),
+            ));
+        }
         dropped = dropped.max(padded.truncated);
         all.extend(padded.ids);
     }

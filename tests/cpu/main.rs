@@ -5,5 +5,10 @@ mod random;
 
 mod checkpoint;
 mod layering;
+mod clip_tokenizer;
+mod gemm;
+mod noise;
 mod planner;
+mod quant;
 mod safetensors;
+mod samplers;
