@@ -136,7 +136,7 @@ async fn generate<E: Executor>(
 impl<E: Executor> StableDiffusion<E> {
     /// The sampler that the settings ask for, on the model's own schedule.
     pub fn sampler(&self, settings: &Settings) -> Result<Sampler> {
-        let options = Options { eta: Some(settings.eta), ..Options::new(settings.steps) };
+        let options = Options { eta: settings.eta, ..Options::new(settings.steps) };
         table::build(settings.sampler.as_deref().unwrap_or("default"), &self.scheduler, &options)
     }
 

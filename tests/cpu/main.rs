@@ -4,9 +4,9 @@ mod golden;
 mod random;
 
 mod checkpoint;
-mod layering;
 mod clip_tokenizer;
 mod gemm;
+mod layering;
 mod noise;
 mod planner;
 mod quant;
