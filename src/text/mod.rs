@@ -1,1 +1,5 @@
 //! Prompt to token ids.
+
+pub mod cleaning;
+pub mod clip_tokenizer;
+pub mod entities;

@@ -4,8 +4,12 @@ mod golden;
 mod random;
 
 mod checkpoint;
+mod clip_tokenizer;
+mod gemm;
+mod layering;
 mod noise;
 mod planner;
+mod quant;
 mod safetensors;
 mod sampler_runs;
 mod sampler_table;
