@@ -137,7 +137,7 @@ impl<E: Executor> StableDiffusion<E> {
     /// The sampler that the settings ask for, on the model's own schedule.
     pub fn sampler(&self, settings: &Settings) -> Result<Sampler> {
         let options = Options { eta: settings.eta, ..Options::new(settings.steps) };
-        table::build(settings.sampler.as_deref().unwrap_or("default"), &self.scheduler, &options)
+        table::build(settings.sampler.as_deref(), &self.scheduler, &options)
     }
 
     fn uses_f16(&self) -> bool {
