@@ -4,6 +4,7 @@
 //! that any reader serves and a parser can be attacked without a disk. Rejected: parsers that read on their own.
 
 pub mod aliases;
+pub mod gguf;
 pub mod index;
 pub mod json;
 pub mod model_index;

@@ -5,5 +5,6 @@ mod random;
 
 mod checkpoint;
 mod clip_tokenizer;
+mod gguf;
 mod planner;
 mod safetensors;
