@@ -7,5 +7,6 @@ pub mod aliases;
 pub mod gguf;
 pub mod index;
 pub mod json;
+pub mod ldm;
 pub mod model_index;
 pub mod safetensors;
