@@ -88,8 +88,7 @@ fn has(names: &BTreeSet<&str>, prefix: &str) -> bool {
 
 /// The names that begin with a prefix, with and without it.
 fn under<'a>(names: &'a BTreeSet<&'a str>, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let from = names.range(prefix..).map_while(move |name| Some((*name, name.strip_prefix(prefix)?)));
-    from
+    names.range(prefix..).map_while(move |name| Some((*name, name.strip_prefix(prefix)?)))
 }
 
 fn whole(name: &str) -> Origin {

@@ -7,4 +7,5 @@ mod checkpoint;
 mod clip_tokenizer;
 mod gguf;
 mod planner;
+mod prompt;
 mod safetensors;
