@@ -157,7 +157,9 @@ fn expand(kernel: &str, features: &[String], axes: &[Vec<String>]) -> Result<Var
 fn reflect(wgsl: String) -> Result<Variant, Failure> {
     let module =
         naga::front::wgsl::parse_str(&wgsl).map_err(|error| error.emit_to_string_with_path(&wgsl, "expanded"))?;
-    Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP)
+    // The third is unpack2x16float() and its reverse, which WebGPU has everywhere.
+    let capabilities = Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    Validator::new(ValidationFlags::all(), capabilities)
         .subgroup_stages(ShaderStages::COMPUTE)
         .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)

@@ -5,7 +5,12 @@ mod random;
 
 mod checkpoint;
 mod clip_tokenizer;
+mod gemm;
 mod gguf;
+mod layering;
+mod noise;
 mod planner;
 mod prompt;
+mod quant;
 mod safetensors;
+mod samplers;
