@@ -13,4 +13,6 @@ mod planner;
 mod prompt;
 mod quant;
 mod safetensors;
+mod sampler_runs;
+mod sampler_table;
 mod samplers;
