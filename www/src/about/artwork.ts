@@ -15,7 +15,7 @@ export const artworks: readonly Artwork[] = [
   { name: "FxEmojis", licence: "Apache 2.0", author: "© Mozilla Foundation", link: "https://github.com/mozilla/fxemoji" },
   { name: "Flat Color Icons", licence: "MIT", author: "Icons8", link: "https://github.com/icons8/flat-Color-icons" },
   { name: "Twemoji", licence: byLicence, author: "© Twitter, Inc and other contributors", link: "https://github.com/jdecked/twemoji" },
-  { name: "EmojiOne 2, Emojitwo", licence: byLicence, author: "EmojiTwo contributors", link: "https://github.com/EmojiTwo/emojitwo" },
+  { name: "EmojiOne 2 / Emojitwo", licence: byLicence, author: "EmojiOne and EmojiTwo", link: "https://github.com/EmojiTwo/emojitwo" },
   { name: "Streamline Kameleon, Plump, Stickies", licence: byLicence, author: "Streamline, streamlinehq.com", link: "https://github.com/webalys-hq/streamline-vectors" },
 ];
 

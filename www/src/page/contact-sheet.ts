@@ -23,8 +23,11 @@ export class ContactSheet extends StudioElement {
       section::after {
         content: "";
         display: block;
-        height: 14px;
-        background: radial-gradient(closest-side, var(--film-hole) 96%, transparent) 6px 50% / 18px 8px repeat-x;
+        height: 8px;
+        border: solid transparent;
+        border-width: 4px 6px;
+        box-sizing: content-box;
+        background: repeating-linear-gradient(90deg, var(--film-hole) 0 11px, transparent 11px 20px) content-box;
       }
       .scroll {
         overflow-x: auto;
@@ -35,7 +38,7 @@ export class ContactSheet extends StudioElement {
         display: flex;
         gap: 0.75rem;
         min-height: 5.75rem;
-        padding: 0.25rem 0.75rem;
+        padding: 0.25rem 0.6rem;
       }
       button {
         display: grid;

@@ -43,7 +43,7 @@ export class DarkroomPage extends LitElement {
       }
       main {
         display: grid;
-        gap: 1.5rem;
+        gap: 1.25rem;
       }
       .view {
         display: grid;
@@ -52,10 +52,10 @@ export class DarkroomPage extends LitElement {
       }
       .rest {
         display: grid;
-        gap: 1.5rem;
+        gap: 1.25rem;
       }
       .rest > * {
-        padding-top: 1.25rem;
+        padding-top: 1rem;
         border-top: 1px solid var(--line);
       }
       @media (min-width: 760px) {
@@ -72,11 +72,10 @@ export class DarkroomPage extends LitElement {
         }
         .view {
           grid-area: view;
-          grid-template-rows: minmax(0, 1fr) auto;
+          align-content: start;
+          align-self: start;
           position: sticky;
           top: 1rem;
-          height: calc(100svh - 6rem);
-          min-height: 34rem;
         }
       }
     `,

@@ -6,7 +6,7 @@ const icon = (drawing: ReturnType<typeof svg>) => html`<svg viewBox="0 0 24 24" 
 
 export const icons = {
   sun: icon(svg`<circle cx="12" cy="12" r="4"/><path d="M12 3v2M12 19v2M3 12h2M19 12h2M5.600 5.600 7 7M17 17l1.400 1.400M5.600 18.400 7 17M17 7l1.400-1.400"/>`),
-  lamp: icon(svg`<path d="M12 3v4M6.500 13a5.500 5.500 0 0 1 11 0z"/><path d="M9.500 13a2.500 2.500 0 0 0 5 0M7 17l-1.500 4M17 17l1.500 4M12 18v3"/>`),
+  moon: icon(svg`<path d="M19.500 14.200A8 8 0 0 1 9.800 4.500a8 8 0 1 0 9.700 9.700z"/>`),
   dice: icon(svg`<rect x="4" y="4" width="16" height="16" rx="3.500"/><path d="M8.500 8.500h.01M15.500 8.500h.01M12 12h.01M8.500 15.500h.01M15.500 15.500h.01" stroke-width="2.400"/>`),
   locked: icon(svg`<rect x="5" y="11" width="14" height="9" rx="2"/><path d="M8 11V8a4 4 0 0 1 8 0v3"/>`),
   unlocked: icon(svg`<rect x="5" y="11" width="14" height="9" rx="2"/><path d="M8 11V8a4 4 0 0 1 7.500-2"/>`),

@@ -4,6 +4,7 @@ import type { Quantization } from "../engine/contract.ts";
 import type { Loading } from "../studio/model-store.ts";
 import { bytes, wholeSeconds } from "../words/format.ts";
 import { sentence, words } from "../words/words.ts";
+import { icons } from "./icons.ts";
 import { StudioElement } from "./studio-element.ts";
 import { buttons, fields, shared } from "./styles/shared.ts";
 
@@ -20,9 +21,11 @@ export class ModelCard extends StudioElement {
         gap: 0.75rem;
       }
       .head {
+        position: relative;
         display: flex;
         align-items: center;
         gap: 0.75rem;
+        padding-bottom: 0.625rem;
       }
       .name {
         flex: 1;
@@ -34,30 +37,12 @@ export class ModelCard extends StudioElement {
         text-overflow: ellipsis;
         white-space: nowrap;
       }
-      .state {
-        display: grid;
-        gap: 0.375rem;
-        align-content: start;
-        min-height: 2.6rem;
-      }
-      .line {
-        display: flex;
-        align-items: center;
-        gap: 0.75rem;
-        min-height: 1.5rem;
-      }
-      .line p {
-        flex: 1;
-      }
-      .line button {
-        min-height: 1.75rem;
-        padding: 0 0.6rem;
-        font-size: 0.8125rem;
-      }
       .alarm {
         color: var(--alarm);
       }
       .track {
+        position: absolute;
+        inset: auto 0 0;
         height: 3px;
         border-radius: 2px;
         background: var(--line);
@@ -91,6 +76,12 @@ export class ModelCard extends StudioElement {
         opacity: 0;
         cursor: pointer;
       }
+      fieldset:disabled span {
+        opacity: 0.6;
+      }
+      fieldset input:disabled {
+        opacity: 0;
+      }
       fieldset span {
         display: block;
         padding: 0.5rem 0;
@@ -119,63 +110,57 @@ export class ModelCard extends StudioElement {
 
   override render() {
     const { model } = this.studio;
+    const { state } = model;
     const text = words().model;
-    const info = model.state.status === "ready" ? model.state.info : undefined;
+    const share = state.status === "loading" && state.progress.total > 0 ? state.progress.done / state.progress.total : 0;
     return html`
       <section aria-labelledby="heading">
         <h2 id="heading">${text.heading}</h2>
         <div class="head">
           <div class="name">
             <h3 title=${model.source.name}>${model.source.name}</h3>
-            <p class="quiet">${info ? `${info.family} · ${bytes(info.weightsBytes)}` : nothing}&#8203;</p>
+            ${this.#state()}
           </div>
-          <button type="button" @click=${() => this.dispatchEvent(new CustomEvent("library"))}>${text.change}</button>
+          ${state.status === "failed"
+            ? html`<button class="icon" type="button" aria-label=${text.reload} title=${text.reload} @click=${() => void this.studio.open()}>${icons.reset}</button>`
+            : nothing}
+          ${state.status === "loading"
+            ? html`<button type="button" @click=${() => model.cancel()}>${text.stop}</button>`
+            : html`<button type="button" @click=${() => this.dispatchEvent(new CustomEvent("library"))}>${text.change}</button>`}
+          <div class="track">
+            ${state.status === "loading"
+              ? html`<div
+                  class="fill"
+                  role="progressbar"
+                  aria-label=${text.bar}
+                  aria-valuemin="0"
+                  aria-valuemax="100"
+                  aria-valuenow=${Math.round(share * 100)}
+                  .style=${`transform: scaleX(${share})`}
+                ></div>`
+              : nothing}
+          </div>
         </div>
-        <div class="state">${this.#state()}</div>
         ${this.#precision()}
       </section>
     `;
   }
 
   #state() {
-    const { model } = this.studio;
-    const { state } = model;
+    const { state } = this.studio.model;
     const text = words().model;
     switch (state.status) {
       case "absent":
-        return html`<div class="line"><p class="quiet">${text.absent}</p></div>`;
+        return html`<p class="quiet">${text.absent}</p>`;
       case "loading":
-        return this.#loading(state.progress);
+        return html`<p class="quiet numbers" title=${state.progress.what}>${amounts(state.progress)}</p>`;
       case "ready":
-        return html`<div class="line"><p class="quiet" role="status">${text.ready(model.source.name)}</p></div>`;
-      case "failed": {
-        const cancelled = state.failure.code === "cancelled";
-        return html`<div class="line">
-          <p class=${cancelled ? "quiet" : "quiet alarm"}>${cancelled ? text.cancelled : sentence(state.failure)}</p>
-          <button type="button" @click=${() => this.studio.open()}>${text.reload}</button>
-        </div>`;
-      }
+        return html`<p class="quiet numbers" role="status">${text.ready(state.info.family, bytes(state.info.weightsBytes))}</p>`;
+      case "failed":
+        return state.failure.code === "cancelled"
+          ? html`<p class="quiet">${text.cancelled}</p>`
+          : html`<p class="quiet alarm" title=${sentence(state.failure)}>${text.failed}</p>`;
     }
-  }
-
-  #loading({ done, total, received, what, bytesPerSecond, remainingSeconds }: Loading) {
-    const text = words().model;
-    const begun = total > 0 || received > 0;
-    const parts = [
-      total > 0 ? text.amount(bytes(done), bytes(total)) : text.received(bytes(received)),
-      bytesPerSecond === undefined ? "" : text.speed(bytes(bytesPerSecond)),
-      remainingSeconds === undefined || total === 0 ? "" : text.remaining(wholeSeconds(remainingSeconds)),
-    ].filter(Boolean);
-    const share = total > 0 ? done / total : 0;
-    return html`
-      <div class="track" role="progressbar" aria-label=${text.bar} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(share * 100)}>
-        <div class="fill" .style=${`transform: scaleX(${share})`}></div>
-      </div>
-      <div class="line">
-        <p class="quiet numbers" title=${what}>${begun ? parts.join(" · ") : text.starting}</p>
-        <button type="button" @click=${() => this.studio.model.cancel()}>${text.stop}</button>
-      </div>
-    `;
   }
 
   #precision() {
@@ -197,4 +182,16 @@ export class ModelCard extends StudioElement {
       )}
     </fieldset>`;
   }
+}
+
+/** "12 MB of 53 MB · 8 MB/s · 5 s left" */
+function amounts({ done, total, received, bytesPerSecond, remainingSeconds }: Loading): string {
+  const text = words().model;
+  if (total === 0 && received === 0) return text.starting;
+  const parts = [
+    total > 0 ? text.amount(bytes(done), bytes(total)) : text.received(bytes(received)),
+    bytesPerSecond === undefined ? "" : text.speed(bytes(bytesPerSecond)),
+    remainingSeconds === undefined || total === 0 ? "" : text.remaining(wholeSeconds(remainingSeconds)),
+  ];
+  return parts.filter(Boolean).join(" · ");
 }

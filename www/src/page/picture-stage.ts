@@ -42,7 +42,7 @@ export class PictureStage extends StudioElement {
         <div class="tray">
           <figure .style=${`--ratio: ${width / height}; --most: ${Math.max(256, width * mostEnlarged)}px`}>
             <div class="picture">
-              <canvas ?hidden=${!wet} role="img" aria-label=${words().stage.previewAlt} aria-hidden=${progress?.preview ? "false" : "true"}></canvas>
+              <canvas class=${progress?.preview ? "forming" : "grain"} ?hidden=${!wet} role="img" aria-label=${words().stage.previewAlt} aria-hidden=${progress?.preview ? "false" : "true"}></canvas>
               ${picture
                 ? html`<img class=${small ? "hard" : ""} src=${picture.address} width=${width} height=${height} alt=${words().stage.alt(prompt)} />`
                 : nothing}
@@ -119,8 +119,8 @@ export class PictureStage extends StudioElement {
       </div>
       <div class="buttons">
         <a class="button main" href=${picture.address} download=${fileName(picture)}>${icons.save}${text.save}</a>
-        <button type="button" @click=${() => void this.#copy(picture)}>${this.copied ? icons.done : icons.copy}<span>${this.copied ? text.copied : text.copy}</span></button>
-        <button type="button" @click=${() => this.studio.settings.restore(settings)}>${icons.reuse}<span>${text.reuse}</span></button>
+        <button class="shrinks" type="button" title=${text.copy} @click=${() => void this.#copy(picture)}>${this.copied ? icons.done : icons.copy}<span>${this.copied ? text.copied : text.copy}</span></button>
+        <button class="shrinks" type="button" title=${text.reuse} @click=${() => this.studio.settings.restore(settings)}>${icons.reuse}<span>${text.reuse}</span></button>
         <button class="icon" type="button" aria-label=${text.remove} title=${text.remove} @click=${() => gallery.remove(picture)}>${icons.remove}</button>
       </div>
     `;

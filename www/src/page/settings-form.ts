@@ -19,7 +19,7 @@ export class SettingsForm extends StudioElement {
     css`
       section {
         display: grid;
-        gap: 0.9rem;
+        gap: 0.8rem;
       }
       .pair {
         display: grid;
@@ -37,9 +37,6 @@ export class SettingsForm extends StudioElement {
       }
       .times {
         color: var(--muted);
-      }
-      .plan {
-        min-height: 2.4em;
       }
       .plan.alarm {
         color: var(--alarm);
@@ -148,7 +145,7 @@ export class SettingsForm extends StudioElement {
     if (!plan) return html`<p class="quiet plan">${text.planWaiting}</p>`;
     const { weightsBytes, activationBytes } = plan;
     return html`<p class="quiet plan numbers">
-      ${text.plan(bytes(weightsBytes + activationBytes), bytes(weightsBytes), bytes(activationBytes))}
+      ${text.plan(bytes(weightsBytes + activationBytes), bytes(weightsBytes))}
     </p>`;
   }
 

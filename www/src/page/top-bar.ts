@@ -106,7 +106,7 @@ export class TopBar extends StudioElement {
             title=${dark ? text.bar.toLight : text.bar.toDark}
             @click=${() => this.#turn(dark ? "light" : "dark")}
           >
-            ${dark ? icons.sun : icons.lamp}
+            ${dark ? icons.sun : icons.moon}
           </button>
         </div>
       </header>

@@ -3,10 +3,10 @@
 import type { Pixels } from "../engine/contract.ts";
 
 /**
- * A preview has one pixel per latent pixel. Each becomes a small square here, and the browser smooths only between the
- * squares' edges when it enlarges the canvas: plain smoothing would blur the forming picture to fog.
+ * A preview has one pixel per latent pixel. Each becomes a small square here, and the browser smooths only the squares'
+ * edges when it enlarges the canvas: smoothing from the single pixels would blur the forming picture to fog.
  */
-const squarePixels = 6;
+const squarePixels = 4;
 
 export function drawPreview(canvas: HTMLCanvasElement, preview: Pixels): void {
   const { width, height } = preview;
@@ -31,7 +31,7 @@ export function drawGrain(canvas: HTMLCanvasElement, seed: string, width: number
   for (let i = 0; i < rgba.length; i += 4) {
     const dark = next() < 0.5;
     rgba.fill(dark ? 0 : 255, i, i + 3);
-    rgba[i + 3] = Math.floor(next() * 34);
+    rgba[i + 3] = Math.floor(next() * 22);
   }
   canvas.getContext("2d")?.putImageData(imageData({ width: columns, height: rows, rgba }), 0, 0);
 }

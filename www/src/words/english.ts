@@ -51,8 +51,8 @@ export const english = {
     height: "Height",
     swap: "Swap width and height",
     resetSize: "Back to the model's own size",
-    plan: (memory: string, weights: string, work: string) => `Needs about ${memory} on your GPU: ${weights} weights, ${work} to work in.`,
-    planWaiting: "What it needs on your GPU is shown when the model is there.",
+    plan: (memory: string, weights: string) => `Needs about ${memory} on your GPU, ${weights} of it weights.`,
+    planWaiting: "The memory it needs is told when the model is there.",
   },
 
   model: {
@@ -70,9 +70,10 @@ export const english = {
     received: (amount: string) => `${amount} received`,
     speed: (speed: string) => `${speed}/s`,
     remaining: (time: string) => `${time} left`,
-    ready: (name: string) => `${name} is ready.`,
-    absent: "Loads again with the next picture.",
-    cancelled: "Loading was stopped.",
+    ready: (family: string, size: string) => `${family} · ${size} · ready`,
+    absent: "Loads again with the next picture",
+    cancelled: "Loading was stopped",
+    failed: "Could not be loaded",
     bar: "Loading the model",
   },
 

@@ -1,6 +1,6 @@
 /** Numbers as people write them, in the language of the page. */
 
-const language = document.documentElement.lang || "en";
+const language = globalThis.document?.documentElement.lang || "en";
 
 export function number(value: number, digits = 0): string {
   return new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);

@@ -35,7 +35,7 @@ for (const [width, height, touch] of sizes) {
     await page.goto(server.url);
     await page.waitForTimeout(700);
     await shot("1-opening");
-    await page.getByText("is ready.").waitFor({ timeout: 120_000 });
+    await page.getByText(/· ready$/).waitFor({ timeout: 120_000 });
     await page.waitForTimeout(400);
     if (steps) await page.getByRole("spinbutton", { name: "Steps" }).fill(steps);
     await shot("2-ready", true);

@@ -179,12 +179,9 @@ export const fields = css`
   select {
     appearance: none;
     padding-right: 1.75rem;
-    background-image: linear-gradient(45deg, transparent 50%, var(--muted) 50%),
-      linear-gradient(135deg, var(--muted) 50%, transparent 50%);
-    background-position:
-      right 0.95rem top 54%,
-      right 0.6rem top 54%;
-    background-size: 0.36rem 0.36rem;
+    background-image: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 12 12'%3E%3Cpath d='m2.500 4.500 3.500 3.500 3.500-3.500' fill='none' stroke='%23998a83' stroke-width='1.500' stroke-linecap='round' stroke-linejoin='round'/%3E%3C/svg%3E");
+    background-position: right 0.6rem center;
+    background-size: 0.8rem;
     background-repeat: no-repeat;
   }
   textarea {

@@ -4,23 +4,18 @@ import { css } from "lit";
 
 export const stage = css`
   :host {
-    display: flex;
-    flex-direction: column;
-    min-height: 0;
+    display: block;
+    container-type: inline-size;
   }
   section {
-    display: flex;
-    flex: 1;
-    flex-direction: column;
+    display: grid;
     gap: 0.875rem;
-    min-height: 0;
   }
   .tray {
     container-type: size;
     display: grid;
-    flex: 1;
     place-items: center;
-    min-height: 20rem;
+    height: clamp(20rem, 100svh - 19.5rem, 112cqi);
     border-radius: 14px;
     background:
       radial-gradient(ellipse 75% 60% at 50% 0%, var(--glow), transparent 75%),
@@ -61,9 +56,12 @@ export const stage = css`
   canvas[hidden] {
     display: none;
   }
-  canvas,
+  canvas.grain,
   img.hard {
     image-rendering: pixelated;
+  }
+  canvas.forming {
+    filter: blur(min(3px, 0.5cqw));
   }
   img {
     animation: develop 0.6s ease;
@@ -151,17 +149,27 @@ export const stage = css`
       min-height: 2.75rem;
     }
   }
-  @media (max-width: 759px) {
-    .tray {
-      flex: none;
-      height: min(112vw, 34rem);
-    }
+  @container (max-width: 40rem) {
     .below {
       align-content: start;
-      min-height: 6.5rem;
+      min-height: 5.9rem;
     }
     .below .facts {
       width: 100%;
+      min-height: 2.5em;
+    }
+    .below .shrinks {
+      width: 2.75rem;
+      padding: 0;
+    }
+    .below .shrinks span {
+      position: absolute;
+      clip-path: inset(50%);
+    }
+  }
+  @media (max-width: 759px) {
+    .tray {
+      height: min(112cqi, 34rem);
     }
   }
   @media (prefers-reduced-motion: reduce) {
