@@ -31,7 +31,8 @@ cargo xtask golden [OPTIONS] DIR...
   --adapter NAME            part of the adapter's name; default: the system's preferred one
   --activations f32|f16     what the networks compute with; default f32
   --json FILE               writes the report there, too
-  --quick                   the part that every change must pass, minutes at most";
+  --quick                   the part that every change must pass, minutes at most
+  --brief                   prints a line per case, and rows only where they fail";
 
 /// What the caller asked for.
 pub struct Settings {
@@ -39,14 +40,21 @@ pub struct Settings {
     /// F32 or F16.
     pub activations: DType,
     pub quick: bool,
+    brief: bool,
     json: Option<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
 impl Settings {
     fn parse() -> Result<Option<Self>> {
-        let mut settings =
-            Self { adapter: None, activations: DType::F32, quick: false, json: None, folders: Vec::new() };
+        let mut settings = Self {
+            adapter: None,
+            activations: DType::F32,
+            quick: false,
+            brief: false,
+            json: None,
+            folders: Vec::new(),
+        };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -59,6 +67,7 @@ impl Settings {
                     }
                 }
                 Long("json") => settings.json = Some(parser.value()?.into()),
+                Long("brief") => settings.brief = true,
                 Long("quick") => settings.quick = true,
                 Long("help") | Short('h') => return Ok(None),
                 Value(folder) => settings.folders.push(folder.into()),
@@ -111,7 +120,7 @@ fn golden() -> Result<bool> {
         println!("{HELP}");
         return Ok(true);
     };
-    let mut report = Report::default();
+    let mut report = Report::new(settings.brief);
     for folder in &settings.folders {
         let cases = Case::all_below(folder)?;
         if cases.is_empty() {
