@@ -4,11 +4,16 @@
 //! says what the kernel computes while the shader says how. Rejected: translating the shaders, which would repeat their
 //! mistakes.
 
+mod attention;
 mod elementwise;
+mod embed;
 mod epilogue;
 mod gemm;
 mod gemm_reduce;
+mod image;
 mod invocation;
+mod norm;
+mod sampling;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -25,9 +30,22 @@ pub type Twin = fn(&mut Invocation) -> Result<()>;
 /// The twin of a kernel.
 pub fn twin(kernel: &str) -> Result<Twin> {
     match kernel {
+        "attention" | "attention_direct" | "attention_split" => Ok(attention::attention),
         "elementwise" => Ok(elementwise::elementwise),
         "gemm" => Ok(gemm::gemm),
         "gemm_reduce" => Ok(gemm_reduce::gemm_reduce),
+        "from_rgba" => Ok(image::from_rgba),
+        "gather_rows" => Ok(embed::gather_rows),
+        "group_norm" => Ok(norm::group_norm),
+        "guidance" => Ok(sampling::guidance),
+        "guidance_rescale" => Ok(sampling::guidance_rescale),
+        "layer_norm" => Ok(norm::layer_norm),
+        "model_input" => Ok(sampling::model_input),
+        "preview" => Ok(image::preview),
+        "sampler_step" => Ok(sampling::sampler_step),
+        "timestep_embedding" => Ok(embed::timestep_embedding),
+        "to_rgba" => Ok(image::to_rgba),
+        "token_embedding" => Ok(embed::token_embedding),
         _ => Err(Error::new(ErrorKind::Internal, format!("kernel {kernel} has no twin"))),
     }
 }

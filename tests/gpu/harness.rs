@@ -150,3 +150,45 @@ pub fn compile_every_variant() -> Trial {
         })
     })
 }
+
+/// Records a case that works on its inputs in place.
+pub type Action<'a> = &'a dyn Fn(&mut Recorder, &[Resident]) -> Result<()>;
+
+/// Runs a case on one executor and reads the bytes of one of its inputs afterwards.
+pub fn aftermath<E: Executor>(
+    executor: &E,
+    activations: DType,
+    inputs: &[Input],
+    read: usize,
+    action: Action,
+) -> Result<Vec<u8>> {
+    let residents = inputs
+        .iter()
+        .map(|Input(bytes)| {
+            let resident = executor.create("input", bytes.len() as u64)?;
+            executor.write(&resident, 0, bytes)?;
+            Ok(resident)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let mut recorder = Recorder::new(executor.capabilities(), activations)?;
+    action(&mut recorder, &residents)?;
+    let program = executor.prepare(recorder.finish())?;
+    pollster::block_on(executor.run(&program, &Uncontrolled))?;
+    pollster::block_on(executor.read(&residents[read], 0, inputs[read].0.len() as u64))
+}
+
+/// The bytes of one input after a case on the reference, and on the GPU.
+pub fn both_aftermaths(
+    activations: DType,
+    inputs: &[Input],
+    read: usize,
+    action: Action,
+) -> std::result::Result<[Vec<u8>; 2], Failed> {
+    with_gpu(|gpu| {
+        let gpu = gpu.map_err(|error| error.to_string())?;
+        let reference = Reference::new(gpu.capabilities().clone());
+        let expected = aftermath(&reference, activations, inputs, read, action).map_err(|error| error.to_string())?;
+        let actual = aftermath(&*gpu, activations, inputs, read, action).map_err(|error| error.to_string())?;
+        Ok([expected, actual])
+    })
+}

@@ -1,11 +1,16 @@
 //! Tests that need a GPU: every kernel against its twin on the CPU. Trials are ignored where there is no adapter, and
 //! fail under `GPU=require`. `DARKROOM_ADAPTER` picks an adapter by a part of its name.
 
+mod attention;
 mod compare;
 mod conv2d;
 mod elementwise;
+mod embed;
 mod harness;
+mod image;
 mod matmul;
+mod norm;
+mod sampling;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -22,6 +27,11 @@ fn main() {
     on_gpu.extend(elementwise::trials());
     on_gpu.extend(matmul::trials());
     on_gpu.extend(conv2d::trials());
+    on_gpu.extend(attention::trials());
+    on_gpu.extend(norm::trials());
+    on_gpu.extend(embed::trials());
+    on_gpu.extend(image::trials());
+    on_gpu.extend(sampling::trials());
     trials.extend(on_gpu.into_iter().map(|trial| trial.with_ignored_flag(adapter.is_err() && !required)));
     libtest_mimic::run(&arguments, trials).exit();
 }
