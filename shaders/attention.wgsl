@@ -3,8 +3,8 @@
 // "FlashAttention"). The division by the sum of the weights happens once, at the end.
 import package::shared::element::{Element4};
 import package::shared::attention::{
-    params, query, key, value, result, LOWEST, query_start, key_start, value_start, result_start, visible_keys, masked,
-    largest
+    params, query, key, value, result, LOWEST, query_start, key_start, value_start, result_start, visible_keys, totals,
+    masked, largest
 };
 @if(activations_f16) enable f16;
 
@@ -60,16 +60,18 @@ fn attention(
 
         // Four keys at a time.
         for (var tile = 0u; tile < KEYS * VECTORS; tile += 4u * VECTORS) {
-            var scores = vec4<f32>();
+            // Products of the same channel of four vec4s stay apart until the end: nothing but multiply-adds.
+            var s0 = vec4<f32>();
+            var s1 = vec4<f32>();
+            var s2 = vec4<f32>();
+            var s3 = vec4<f32>();
             for (var d = 0u; d < VECTORS; d++) {
-                scores += vec4(
-                    dot(q[d], vec4<f32>(key_tile[tile + d])),
-                    dot(q[d], vec4<f32>(key_tile[tile + VECTORS + d])),
-                    dot(q[d], vec4<f32>(key_tile[tile + 2u * VECTORS + d])),
-                    dot(q[d], vec4<f32>(key_tile[tile + 3u * VECTORS + d])),
-                );
+                s0 = fma(q[d], vec4<f32>(key_tile[tile + d]), s0);
+                s1 = fma(q[d], vec4<f32>(key_tile[tile + VECTORS + d]), s1);
+                s2 = fma(q[d], vec4<f32>(key_tile[tile + 2u * VECTORS + d]), s2);
+                s3 = fma(q[d], vec4<f32>(key_tile[tile + 3u * VECTORS + d]), s3);
             }
-            scores = masked(scores, first + tile / VECTORS, visible);
+            let scores = masked(totals(s0, s1, s2, s3), first + tile / VECTORS, visible);
             let top = largest(scores);
             // Rare after the first tiles.
             if top > maximum {
@@ -83,10 +85,10 @@ fn attention(
             let weight = exp2(scores - maximum);
             weights += weight.x + weight.y + weight.z + weight.w;
             for (var d = 0u; d < VECTORS; d++) {
-                sum[d] += weight.x * vec4<f32>(value_tile[tile + d])
-                    + weight.y * vec4<f32>(value_tile[tile + VECTORS + d])
-                    + weight.z * vec4<f32>(value_tile[tile + 2u * VECTORS + d])
-                    + weight.w * vec4<f32>(value_tile[tile + 3u * VECTORS + d]);
+                var part = fma(vec4(weight.x), vec4<f32>(value_tile[tile + d]), sum[d]);
+                part = fma(vec4(weight.y), vec4<f32>(value_tile[tile + VECTORS + d]), part);
+                part = fma(vec4(weight.z), vec4<f32>(value_tile[tile + 2u * VECTORS + d]), part);
+                sum[d] = fma(vec4(weight.w), vec4<f32>(value_tile[tile + 3u * VECTORS + d]), part);
             }
         }
     }

@@ -2,8 +2,8 @@
 // LANES-th vec4 of it. Partial scores meet in workgroup memory; the online softmax is then done alike by all of them.
 import package::shared::element::{Element4};
 import package::shared::attention::{
-    params, query, key, value, result, LOWEST, query_start, key_start, value_start, result_start, visible_keys, masked,
-    largest
+    params, query, key, value, result, LOWEST, query_start, key_start, value_start, result_start, visible_keys, totals,
+    masked, largest
 };
 @if(activations_f16) enable f16;
 
@@ -63,17 +63,18 @@ fn attention_split(
         }
         workgroupBarrier();
         for (var quad = 0u; quad < QUADS; quad++) {
-            var scores = vec4<f32>();
+            var s0 = vec4<f32>();
+            var s1 = vec4<f32>();
+            var s2 = vec4<f32>();
+            var s3 = vec4<f32>();
             for (var j = 0u; j < VECTORS; j++) {
                 let at = quad * 4u * WIDTH + j * LANES + lane;
-                scores += vec4(
-                    dot(q[j], vec4<f32>(tile[at])),
-                    dot(q[j], vec4<f32>(tile[at + WIDTH])),
-                    dot(q[j], vec4<f32>(tile[at + 2u * WIDTH])),
-                    dot(q[j], vec4<f32>(tile[at + 3u * WIDTH])),
-                );
+                s0 = fma(q[j], vec4<f32>(tile[at]), s0);
+                s1 = fma(q[j], vec4<f32>(tile[at + WIDTH]), s1);
+                s2 = fma(q[j], vec4<f32>(tile[at + 2u * WIDTH]), s2);
+                s3 = fma(q[j], vec4<f32>(tile[at + 3u * WIDTH]), s3);
             }
-            partial[quad * WORKGROUP + local] = scores;
+            partial[quad * WORKGROUP + local] = totals(s0, s1, s2, s3);
         }
         workgroupBarrier();
         for (var i = local; i < KEYS * WIDTH; i += WORKGROUP) {
@@ -105,8 +106,10 @@ fn attention_split(
             weights += weight.x + weight.y + weight.z + weight.w;
             for (var j = 0u; j < VECTORS; j++) {
                 let at = quad * 4u * WIDTH + j * LANES + lane;
-                sum[j] += weight.x * vec4<f32>(tile[at]) + weight.y * vec4<f32>(tile[at + WIDTH])
-                    + weight.z * vec4<f32>(tile[at + 2u * WIDTH]) + weight.w * vec4<f32>(tile[at + 3u * WIDTH]);
+                var part = fma(vec4(weight.x), vec4<f32>(tile[at]), sum[j]);
+                part = fma(vec4(weight.y), vec4<f32>(tile[at + WIDTH]), part);
+                part = fma(vec4(weight.z), vec4<f32>(tile[at + 2u * WIDTH]), part);
+                sum[j] = fma(vec4(weight.w), vec4<f32>(tile[at + 3u * WIDTH]), part);
             }
         }
     }
