@@ -5,9 +5,13 @@
 
 mod case;
 mod comparison;
+mod networks;
+mod norm_epsilons;
+mod pooling;
 mod random_numbers;
 mod report;
 mod schedulers;
+mod stable_diffusion;
 mod tokenizer;
 
 use std::path::PathBuf;
@@ -27,7 +31,8 @@ cargo xtask golden [OPTIONS] DIR...
   --adapter NAME            part of the adapter's name; default: the system's preferred one
   --activations f32|f16     what the networks compute with; default f32
   --json FILE               writes the report there, too
-  --quick                   the part that every change must pass, minutes at most";
+  --quick                   the part that every change must pass, minutes at most
+  --brief                   prints a line per case, and rows only where they fail";
 
 /// What the caller asked for.
 pub struct Settings {
@@ -35,14 +40,21 @@ pub struct Settings {
     /// F32 or F16.
     pub activations: DType,
     pub quick: bool,
+    brief: bool,
     json: Option<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
 impl Settings {
     fn parse() -> Result<Option<Self>> {
-        let mut settings =
-            Self { adapter: None, activations: DType::F32, quick: false, json: None, folders: Vec::new() };
+        let mut settings = Self {
+            adapter: None,
+            activations: DType::F32,
+            quick: false,
+            brief: false,
+            json: None,
+            folders: Vec::new(),
+        };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -55,6 +67,7 @@ impl Settings {
                     }
                 }
                 Long("json") => settings.json = Some(parser.value()?.into()),
+                Long("brief") => settings.brief = true,
                 Long("quick") => settings.quick = true,
                 Long("help") | Short('h') => return Ok(None),
                 Value(folder) => settings.folders.push(folder.into()),
@@ -72,8 +85,19 @@ impl Settings {
 type Family = fn(&Settings, &Case, &mut Report) -> Result<()>;
 
 /// The families by the `family` of their cases; last, those of their cases that belong to the quick part (none: all).
-const FAMILIES: &[(&str, Family, Option<&[&str]>)] =
-    &[("rng", random_numbers::run, None), ("schedulers", schedulers::run, None), ("tokenizer", tokenizer::run, None)];
+const FAMILIES: &[(&str, Family, Option<&[&str]>)] = &[
+    ("norm_eps", norm_epsilons::run, None),
+    ("rng", random_numbers::run, None),
+    ("schedulers", schedulers::run, None),
+    (
+        "sd15",
+        stable_diffusion::run,
+        Some(&["ddim_eta07", "dpmpp_2m_karras", "images2_generator_list", "guidance_rescale"]),
+    ),
+    ("sd21", stable_diffusion::run, Some(&["euler_a_v"])),
+    ("sd_turbo", stable_diffusion::run, Some(&["steps2"])),
+    ("tokenizer", tokenizer::run, None),
+];
 
 fn run(settings: &Settings, case: &Case, report: &mut Report) {
     let family = case.family();
@@ -96,7 +120,7 @@ fn golden() -> Result<bool> {
         println!("{HELP}");
         return Ok(true);
     };
-    let mut report = Report::default();
+    let mut report = Report::new(settings.brief);
     for folder in &settings.folders {
         let cases = Case::all_below(folder)?;
         if cases.is_empty() {

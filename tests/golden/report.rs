@@ -104,11 +104,17 @@ struct Entry {
 /// What was found so far.
 #[derive(Default)]
 pub struct Report {
+    brief: bool,
     entries: Vec<Entry>,
     current: Option<(Entry, Instant)>,
 }
 
 impl Report {
+    /// `brief` prints a line per case, and rows only where they fail.
+    pub fn new(brief: bool) -> Self {
+        Self { brief, ..Self::default() }
+    }
+
     /// Starts a case; its rows follow.
     pub fn begin(&mut self, case: &Case) {
         self.current = Some((Entry::new(&case.name, &case.folder), Instant::now()));
@@ -126,7 +132,9 @@ impl Report {
         let comparison = Comparison::new(expected, actual);
         let row = Row { tensor: tensor.into(), way, shape: shape.into(), comparison, bar };
         if let Some((entry, _)) = &mut self.current {
-            row.print(&entry.name);
+            if !self.brief || !row.passed() {
+                row.print(&entry.name);
+            }
             entry.rows.push(row);
         }
     }
@@ -162,8 +170,12 @@ impl Report {
         if entry.fault.is_some() || !entry.rows.iter().all(Row::passed) {
             entry.outcome = Outcome::Failed;
         }
-        if let Outcome::Skipped(why) = &entry.outcome {
-            println!("{:36} skipped: {why}", entry.name);
+        match &entry.outcome {
+            Outcome::Skipped(why) => println!("{:36} skipped: {why}", entry.name),
+            Outcome::Passed if self.brief => {
+                println!("{:36} {} tensors pass, {:.1} s", entry.name, entry.rows.len(), entry.time.as_secs_f64());
+            }
+            _ => {}
         }
         self.entries.push(entry);
     }

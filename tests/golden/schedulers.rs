@@ -50,7 +50,7 @@ fn follow(case: &Case, sampler: &Sampler, report: &mut Report) -> Result<()> {
         report.compare(name, Way::EndToEnd, &expected.shape, (&expected.values, &drawn), DRAW);
         Ok(expected.floats())
     };
-    let mut compare = |name: &str, actual: &[f32], report: &mut Report| -> Result<()> {
+    let compare = |name: &str, actual: &[f32], report: &mut Report| -> Result<()> {
         let expected = case.tensor(name)?;
         report.compare(name, Way::EndToEnd, &expected.shape, (&expected.values, actual), TRAJECTORY);
         Ok(())

@@ -21,7 +21,7 @@ cargo xtask COMMAND
   wasm [--profile wasm|dev] [--toolchain rustup|debian]
                                   build the engine for the browser into www/src/engine/pkg
   page                            build the wasm and the page into www/dist
-  golden [--adapter NAME] [--activations f32|f16] [--json FILE] [--quick] DIR...
+  golden [--adapter NAME] [--activations f32|f16] [--json FILE] [--quick] [--brief] DIR...
                                   run every golden case under each DIR and print a row per compared tensor
   synth MODEL DIR [--seed N]      write a checkpoint of the full published size with random weights; MODEL is one of
                                   sd15, sd21, sd-turbo

@@ -64,7 +64,7 @@ pub fn golden_command() -> Cargo {
 fn golden(driver: Option<&Path>, activations: &str) -> Result<(bool, Tally)> {
     let folder = std::env::var_os("DARKROOM_GOLDEN")
         .map_or_else(|| root().join("../shared/golden"), |folder| root().join(folder));
-    let arguments = ["--quick", "--activations", activations];
+    let arguments = ["--quick", "--brief", "--activations", activations];
     counted(on(driver, golden_command()).arguments(&arguments).arguments(&[folder]).into_command())
 }
 
