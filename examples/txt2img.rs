@@ -42,7 +42,7 @@ struct Arguments {
     steps: usize,
     guidance: Option<f64>,
     sampler: Option<String>,
-    eta: f64,
+    eta: Option<f64>,
     seed: u64,
     size: Option<(usize, usize)>,
     precision: Precision,
@@ -61,7 +61,7 @@ fn parse() -> Result<Arguments, Box<dyn Error>> {
         steps: 20,
         guidance: None,
         sampler: None,
-        eta: 0.0,
+        eta: None,
         seed: 0,
         size: None,
         precision: Precision::default(),
@@ -78,7 +78,7 @@ fn parse() -> Result<Arguments, Box<dyn Error>> {
             Long("steps") => arguments.steps = parser.value()?.parse()?,
             Long("guidance") => arguments.guidance = Some(parser.value()?.parse()?),
             Long("sampler") => arguments.sampler = Some(parser.value()?.string()?),
-            Long("eta") => arguments.eta = parser.value()?.parse()?,
+            Long("eta") => arguments.eta = Some(parser.value()?.parse()?),
             Long("seed") => arguments.seed = parser.value()?.parse()?,
             Long("size") => {
                 let text = parser.value()?.string()?;

@@ -33,12 +33,14 @@ fn gemm(
     @if(tile_registers) {
         let i = tile * WORKGROUP + local;
         let column_pairs = (params.columns + 1u) / 2u;
-        let row = params.first_row + i / column_pairs * 4u;
+        let row = params.first_row + i / column_pairs * 8u;
         if row >= params.end_row {
             return;
         }
         let column = i % column_pairs * 2u;
-        finish_rows(0u, row, column, 1u, product(row, column, 0u, params.depth));
+        let sums = product(row, column);
+        finish_rows(0u, row, column, 1u, sums.upper);
+        finish_rows(0u, row + 4u, column, 1u, sums.lower);
     }
 }
 

@@ -7,26 +7,45 @@ import package::shared::weights::{weights_from_f16, weights_from_q8_0, weights_f
 @if(weights_f16) alias Packed = vec2<u32>;
 @if(weights_q8_0 || weights_q4_0) alias Packed = u32;
 
-@if(!partials) @group(0) @binding(5) var<storage, read> x: array<Element4>; // [rows, depth] or [batch, height, width, channels]
-@if(!partials) @group(0) @binding(6) var<storage, read> weights: array<Packed>; // [4 · columns, weights_stride], then scales
-@if(!partials && input_taps) @group(0) @binding(7) var<storage, read> second: array<Element4>; // [batch, height, width, second_channels] or absent
+// Elements as they are loaded: in words where every component is a load of its own.
+@if(!tile_registers) alias Vector = Element4;
+@if(tile_registers && activations_f32) alias Vector = vec4<f32>;
+@if(tile_registers && activations_f16) alias Vector = vec2<u32>;
 
-@if(partials) @group(0) @binding(1) var<storage, read> x: array<Element4>; // [rows, depth] or [batch, height, width, channels]
+@if(tile_registers)
+fn widened(loaded: Vector) -> vec4<f32> {
+    @if(activations_f32) return loaded;
+    @if(activations_f16) return weights_from_f16(loaded);
+}
+
+@if(!partials) @group(0) @binding(5) var<storage, read> x: array<Vector>; // [rows, depth] or [batch, height, width, channels]
+@if(!partials) @group(0) @binding(6) var<storage, read> weights: array<Packed>; // [4 · columns, weights_stride], then scales
+@if(!partials && input_taps) @group(0) @binding(7) var<storage, read> second: array<Vector>; // [batch, height, width, second_channels] or absent
+
+@if(partials) @group(0) @binding(1) var<storage, read> x: array<Vector>; // [rows, depth] or [batch, height, width, channels]
 @if(partials) @group(0) @binding(2) var<storage, read> weights: array<Packed>; // [4 · columns, weights_stride], then scales
-@if(partials && input_taps) @group(0) @binding(4) var<storage, read> second: array<Element4>; // [batch, height, width, second_channels] or absent
+@if(partials && input_taps) @group(0) @binding(4) var<storage, read> second: array<Vector>; // [batch, height, width, second_channels] or absent
 
 // Four weights of output `row` at depth `k`; both in range.
 fn weights_at(row: u32, k: u32) -> vec4<f32> {
+    return scaled_weights_at(row, k, scale_at(row, k));
+}
+
+fn scaled_weights_at(row: u32, k: u32, scale: f32) -> vec4<f32> {
     let i = row * params.weights_stride + k;
     @if(weights_f32) return weights[i];
     @if(weights_f16) return weights_from_f16(weights[i]);
-    @if(weights_q8_0) return weights_from_q8_0(weights[i], scale_at(i / 8u));
-    @if(weights_q4_0) return weights_from_q4_0(weights[i / 2u] >> (16u * (i % 2u)), scale_at(i / 8u));
+    @if(weights_q8_0) return weights_from_q8_0(weights[i], scale);
+    @if(weights_q4_0) return weights_from_q4_0(weights[i / 2u] >> (16u * (i % 2u)), scale);
 }
 
-@if(weights_q8_0 || weights_q4_0)
-fn scale_at(block: u32) -> f32 {
-    return unpack2x16float(weights[params.scales_offset + block / 2u] >> (16u * (block % 2u))).x;
+// The scale of the block of 8 vec4 along K that `k` lies in; 1 for formats without.
+fn scale_at(row: u32, k: u32) -> f32 {
+    @if(weights_f32 || weights_f16) return 1.0;
+    @if(weights_q8_0 || weights_q4_0) {
+        let block = (row * params.weights_stride + k) / 8u;
+        return unpack2x16float(weights[params.scales_offset + block / 2u] >> (16u * (block % 2u))).x;
+    }
 }
 
 // What is known of one row of the input before K is.

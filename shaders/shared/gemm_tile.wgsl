@@ -2,7 +2,7 @@
 import package::shared::element::{Element4};
 import package::shared::gemm_params::{params};
 import package::shared::gemm_operands::{Place, place, step_at, input_at, weights_at};
-import package::shared::gemm_sums::{Sums, accumulate};
+import package::shared::gemm_sums::{Sums, add_products};
 
 @if(tile_128) const WORKGROUP = 256u;
 @if(tile_32) const WORKGROUP = 64u;
@@ -66,18 +66,15 @@ fn product(first_row: u32, first_column: u32, begin: u32, end: u32, local: u32) 
                 vec4<f32>(weight_tile[at + 56u]),
             ));
             let row = depth * INPUT_STRIDE + lane_row;
-            let input0 = vec4<f32>(input_tile[row]);
-            sums.low0 = accumulate(sums.low0, input0, low);
-            sums.high0 = accumulate(sums.high0, input0, high);
-            let input1 = vec4<f32>(input_tile[row + ROW_STRIDE]);
-            sums.low1 = accumulate(sums.low1, input1, low);
-            sums.high1 = accumulate(sums.high1, input1, high);
-            let input2 = vec4<f32>(input_tile[row + 2u * ROW_STRIDE]);
-            sums.low2 = accumulate(sums.low2, input2, low);
-            sums.high2 = accumulate(sums.high2, input2, high);
-            let input3 = vec4<f32>(input_tile[row + 3u * ROW_STRIDE]);
-            sums.low3 = accumulate(sums.low3, input3, low);
-            sums.high3 = accumulate(sums.high3, input3, high);
+            add_products(
+                &sums,
+                vec4<f32>(input_tile[row]),
+                vec4<f32>(input_tile[row + ROW_STRIDE]),
+                vec4<f32>(input_tile[row + 2u * ROW_STRIDE]),
+                vec4<f32>(input_tile[row + 3u * ROW_STRIDE]),
+                low,
+                high,
+            );
         }
         workgroupBarrier();
     }

@@ -4,7 +4,9 @@
 //! that any reader serves and a parser can be attacked without a disk. Rejected: parsers that read on their own.
 
 pub mod aliases;
+pub mod gguf;
 pub mod index;
 pub mod json;
+pub mod ldm;
 pub mod model_index;
 pub mod safetensors;

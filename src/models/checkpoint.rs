@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::index::{Index, MAX_INDEX_BYTES};
+use crate::formats::ldm::{self, Part, Piece};
 use crate::formats::safetensors::{self, ElementType, Entry, Header};
 use crate::formats::{aliases, json};
 use crate::source::{ByteSource, Folder, read_all, read_exactly, read_whole};
@@ -32,6 +33,8 @@ struct StoredTensor {
     /// Index into `files`.
     file: usize,
     entry: Entry,
+    /// The file has the matrix with rows and columns exchanged; `entry.shape` is as it is read.
+    transposed: bool,
 }
 
 /// Reads a JSON file of a folder, e.g. `unet/config.json`.
@@ -71,8 +74,29 @@ impl Checkpoint {
     /// Opens a single safetensors file.
     pub async fn from_file(source: Rc<dyn ByteSource>) -> Result<Self> {
         let header = read_header(source.as_ref()).await?;
-        let stored = header.tensors.into_iter().map(|(name, entry)| (name, StoredTensor { file: 0, entry })).collect();
+        let stored = header
+            .tensors
+            .into_iter()
+            .map(|(name, entry)| (name, StoredTensor { file: 0, entry, transposed: false }))
+            .collect();
         Ok(Self::assemble(source.name().to_owned(), vec![Rc::clone(&source)], stored))
+    }
+
+    /// Opens a network within a single-file checkpoint, under the names of `diffusers`.
+    pub async fn from_single_file(source: Rc<dyn ByteSource>, part: Part) -> Result<Self> {
+        let header = read_header(source.as_ref()).await?;
+        let names: BTreeSet<&str> = header.tensors.keys().map(String::as_str).collect();
+        let origins = ldm::tensors(&names, part).map_err(|error| error.within(source.name()))?;
+        let mut stored = BTreeMap::new();
+        for (name, origin) in origins {
+            let entry = header.tensors.get(&origin.name).and_then(|entry| piece_of(entry, origin.piece));
+            let entry = entry.ok_or_else(|| {
+                let message = format!("{}: {} has no shape to take {name} from", source.name(), origin.name);
+                Error::new(ErrorKind::TensorShape, message)
+            })?;
+            stored.insert(name, StoredTensor { file: 0, entry, transposed: origin.piece == Piece::Transposed });
+        }
+        Ok(Self::assemble(format!("{} ({})", source.name(), part.name()), vec![Rc::clone(&source)], stored))
     }
 
     async fn open_parts(folder: &dyn Folder, directory: &str, index: &dyn ByteSource, name: String) -> Result<Self> {
@@ -92,7 +116,7 @@ impl Checkpoint {
                         format!("{name}: the index promises {tensor} in {part}, which does not hold it"),
                     )
                 })?;
-                stored.insert(tensor.clone(), StoredTensor { file: files.len(), entry });
+                stored.insert(tensor.clone(), StoredTensor { file: files.len(), entry, transposed: false });
             }
             files.push(source);
         }
@@ -151,7 +175,8 @@ impl Checkpoint {
     /// All values, in the order of the file, widened to f32.
     pub async fn read(&self, tensor: &str) -> Result<Vec<f32>> {
         let stored = self.find(tensor)?;
-        self.read_bytes(tensor, stored, stored.entry.range.clone()).await
+        let values = self.read_bytes(tensor, stored, stored.entry.range.clone()).await?;
+        Ok(if stored.transposed { transpose(&values, &stored.entry.shape) } else { values })
     }
 
     /// The values of consecutive rows, where a row is everything that one index of the first dimension holds.
@@ -163,6 +188,12 @@ impl Checkpoint {
                 format!("{}: {tensor} of shape {:?} has no rows {rows:?}", self.name, stored.entry.shape),
             )
         })?;
+        if stored.transposed {
+            // Its rows are columns of the file; only small projections are stored so.
+            let values = self.read(tensor).await?;
+            let width = stored.entry.shape.last().copied().unwrap_or(1);
+            return Ok(values.chunks(width.max(1)).take(rows.end).skip(rows.start).flatten().copied().collect());
+        }
         self.read_bytes(tensor, stored, range).await
     }
 
@@ -217,6 +248,34 @@ fn row_bytes(entry: &Entry, rows: &Range<usize>) -> Option<Range<u64>> {
     let start = entry.range.start.checked_add(row.checked_mul(rows.start as u64)?)?;
     let end = entry.range.start.checked_add(row.checked_mul(rows.end as u64)?)?;
     Some(start..end)
+}
+
+/// The entry that a piece of a tensor has: a third of its rows is a third of its bytes.
+fn piece_of(entry: &Entry, piece: Piece) -> Option<Entry> {
+    let mut part = entry.clone();
+    match piece {
+        Piece::Whole => {}
+        Piece::Third(third) => {
+            let rows = part.shape.first_mut().filter(|rows| rows.is_multiple_of(3))?;
+            *rows /= 3;
+            let range = row_bytes(entry, &(third * *rows..(third + 1) * *rows))?;
+            part.range = range;
+        }
+        Piece::Transposed => {
+            part.shape.reverse();
+            if part.shape.len() != 2 {
+                return None;
+            }
+        }
+    }
+    Some(part)
+}
+
+/// Exchanges rows and columns; `shape` is that of the result.
+fn transpose(values: &[f32], shape: &[usize]) -> Vec<f32> {
+    let [rows, columns] = shape else { return values.to_vec() };
+    let at = |row: usize, column: usize| values.get(column * rows + row).copied();
+    (0..*rows).flat_map(|row| (0..*columns).filter_map(move |column| at(row, column))).collect()
 }
 
 fn without_trailing_ones(shape: &[usize]) -> &[usize] {

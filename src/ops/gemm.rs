@@ -19,7 +19,7 @@ pub enum Tile {
     Rows128,
     /// 32 rows × 64 columns by 64 invocations through workgroup memory.
     Rows32,
-    /// 4 rows × 8 columns by one invocation without workgroup memory, for adapters that are programs on a CPU.
+    /// 8 rows × 8 columns by one invocation without workgroup memory, for adapters that are programs on a CPU.
     Registers,
 }
 
@@ -37,7 +37,7 @@ impl Tile {
         match self {
             Self::Rows128 => rows.div_ceil(128) * columns.div_ceil(64),
             Self::Rows32 => rows.div_ceil(32) * columns.div_ceil(64),
-            Self::Registers => (rows.div_ceil(4) * columns.div_ceil(8)).div_ceil(64),
+            Self::Registers => (rows.div_ceil(8) * columns.div_ceil(8)).div_ceil(64),
         }
     }
 }

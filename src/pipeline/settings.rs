@@ -16,14 +16,14 @@ pub struct Settings {
     pub guidance_rescale: f64,
     /// An id of `sampler::table`; none for the model's own.
     pub sampler: Option<String>,
-    /// Share of fresh noise in DDIM.
-    pub eta: f64,
+    /// Share of fresh noise in DDIM; none for the sampler's own.
+    pub eta: Option<f64>,
     /// One generator for the whole batch, or one for each picture.
     pub seeds: Vec<u64>,
     /// Pixels.
     pub width: usize,
     pub height: usize,
-    /// Last layers of the text encoder that are left out.
+    /// Last layers of the text encoder that are left out for the prompt.
     pub clip_skip: usize,
 }
 
@@ -40,7 +40,7 @@ impl Settings {
             guidance: 7.5,
             guidance_rescale: 0.0,
             sampler: None,
-            eta: 0.0,
+            eta: None,
             seeds: vec![0],
             width: size,
             height: size,
@@ -79,7 +79,7 @@ impl Settings {
             return refuse(format!("{} steps; between 1 and 1000 are possible", self.steps));
         }
         for (name, value) in
-            [("guidance", self.guidance), ("guidance rescale", self.guidance_rescale), ("eta", self.eta)]
+            [("guidance", self.guidance), ("guidance rescale", self.guidance_rescale), ("eta", self.eta.unwrap_or(0.0))]
         {
             if !value.is_finite() || value.abs() > 1000.0 {
                 return refuse(format!("The {name} is {value}; it must be a number of ordinary size"));

@@ -169,6 +169,18 @@ impl SchedulerConfig {
         ))
     }
 
+    /// The shift `mu` of schedules with `use_dynamic_shifting`, for a picture of that many tokens; else `None`. On a
+    /// straight line between `base_shift` and `max_shift` (`calculate_shift` of the reference's pipelines).
+    pub fn dynamic_shift(&self, tokens: usize) -> Result<Option<f64>> {
+        if !self.flag("use_dynamic_shifting", false)? {
+            return Ok(None);
+        }
+        let (low, high) = (self.number("base_shift", 0.5)?, self.number("max_shift", 1.15)?);
+        let (few, many) = (self.count("base_image_seq_len", 256)?, self.count("max_image_seq_len", 4096)?);
+        let slope = (high - low) / (many as f64 - few as f64);
+        Ok(Some(low + (tokens as f64 - few as f64) * slope))
+    }
+
     /// The limit of the predicted clean latent, where the class clips it.
     pub(super) fn clip(&self, clips_by_default: bool) -> Result<Option<f64>> {
         if !self.flag("clip_sample", clips_by_default)? {

@@ -4,7 +4,7 @@
 use super::linear::Linear;
 use super::prediction::{Prediction, noise_beside};
 use super::spacing::Spacing;
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::Result;
 
@@ -13,8 +13,8 @@ const CLEAN: Register = Register::Memory(0);
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
     config.refuse_thresholding()?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::Exact)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let training = Training::new(config)?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let clip = config.clip(true)?;
     let final_alpha = training.final_alpha(config, true)?;
     let eta = options.eta.unwrap_or(0.0);

@@ -3,7 +3,7 @@
 use super::linear::Linear;
 use super::prediction::Prediction;
 use super::spacing::Spacing;
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::Result;
 
@@ -11,8 +11,8 @@ const CLEAN: Register = Register::Memory(0);
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::Exact)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let training = Training::new(config)?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let clip = config.clip(true)?;
     let initial_alpha = training.final_alpha(config, true)?;
     let mut timesteps = Spacing::new(config, "leading", options.steps)?.descending()?;

@@ -5,14 +5,14 @@ use super::options::Schedule;
 use super::prediction::Prediction;
 use super::scaled_schedule::descending;
 use super::spacing::Spacing;
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     config.refuse_thresholding()?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::Exact)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let training = Training::new(config)?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let clip = config.clip(true)?;
     let variance = Variance::of(config)?;
     let timesteps = match &options.schedule {

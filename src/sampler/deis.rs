@@ -6,7 +6,7 @@ use super::linear::Linear;
 use super::prediction::Prediction;
 use super::sigmas::SigmaSpacing;
 use super::solver_schedule::{FinalLevel, Level, SolverKind, SolverSchedule};
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::Result;
 
@@ -20,22 +20,19 @@ const KIND: SolverKind = SolverKind {
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     config.refuse_thresholding()?;
-    let usable = [Prediction::Noise, Prediction::Velocity, Prediction::Clean, Prediction::Flow];
-    let prediction = Prediction::of(config, &usable)?;
+    let prediction = Prediction::of(config, &Prediction::ALL)?;
     let order = solver_order(config)?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::Ignored)?;
-    let SolverSchedule { timesteps, sigmas, levels } = SolverSchedule::new(config, options, &training, &KIND)?;
+    let training = Training::new(config)?;
+    let schedule = SolverSchedule::new(config, options, &training, &KIND)?;
 
-    let steps = timesteps.len();
+    let steps = schedule.timesteps.len();
     let lower_order_final = config.flag("lower_order_final", true)? && steps < 15;
     let start = options.first_step(config, steps);
     let mut calls = Vec::new();
-    for (done, (index, &timestep)) in timesteps.iter().enumerate().skip(start).enumerate() {
+    for (done, (index, &timestep)) in schedule.timesteps.iter().enumerate().skip(start).enumerate() {
         let most = if lower_order_final { order.min(steps - index) } else { order }.min(done + 1);
-        let back = |distance: usize| (index + 1).checked_sub(distance).and_then(|index| levels.get(index)).copied();
-        let path: Vec<Level> = (0..=most).map_while(back).collect();
+        let from = schedule.level(index)?;
         let memory = |age: usize| Register::Memory(((done - age.min(done)) % order) as u8);
-        let Some(from) = path.get(1) else { continue };
         calls.push(Call {
             timestep,
             input_scale: 1.0,
@@ -44,11 +41,11 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
             denoised: prediction.clean(from.alpha, from.sigma).denoised(None),
             step: vec![
                 prediction.noise(from.alpha, from.sigma).into_register(memory(0)),
-                update(&path, memory).into_register(Register::Sample),
+                update(&schedule.path(index, most), memory).into_register(Register::Sample),
             ],
         });
     }
-    Sampler::new(calls, timesteps, sigmas, 1.0)
+    Sampler::new(calls, schedule.timesteps, schedule.sigmas, 1.0)
 }
 
 /// The next sample. `path` holds the target and one, two or three levels before it, newest first.

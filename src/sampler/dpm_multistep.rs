@@ -5,7 +5,7 @@ use super::linear::Linear;
 use super::prediction::Prediction;
 use super::sigmas::SigmaSpacing;
 use super::solver_schedule::{FinalLevel, Level, SolverKind, SolverSchedule};
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,34 +26,31 @@ const KIND: SolverKind = SolverKind {
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     config.refuse_thresholding()?;
     let algorithm = Algorithm::of(config)?;
-    let usable = [Prediction::Noise, Prediction::Velocity, Prediction::Clean, Prediction::Flow];
-    let prediction = Prediction::of(config, if algorithm.predicts_clean() { &usable } else { &usable[..3] })?;
+    let prediction = Prediction::of(config, algorithm.usable())?;
     let heun = is_heun(config)?;
     let order = solver_order(config)?;
     if algorithm == Algorithm::StochasticNoise && order == 3 {
         return Err(Error::new(ErrorKind::Unsupported, "sde-dpmsolver has no third order; set solver_order to 2"));
     }
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::AlmostExact)?;
-    let SolverSchedule { timesteps, sigmas, levels } = SolverSchedule::new(config, options, &training, &KIND)?;
+    let training = Training::new(config)?;
+    let schedule = SolverSchedule::new(config, options, &training, &KIND)?;
 
-    let steps = timesteps.len();
+    let steps = schedule.timesteps.len();
     let lower_order_final = config.flag("lower_order_final", true)? && steps < 15;
     let euler_at_final = lower_order_final
         || config.flag("euler_at_final", false)?
         || config.text("final_sigmas_type", "zero")? == "zero";
     let start = options.first_step(config, steps);
     let mut calls = Vec::new();
-    for (done, index) in (start..steps).enumerate() {
+    for (done, (index, &timestep)) in schedule.timesteps.iter().enumerate().skip(start).enumerate() {
         let most = match steps - index {
             1 if euler_at_final => 1,
             2 if lower_order_final => order.min(2),
             _ => order,
         };
-        // The last levels, newest first: the target, then where the predictions in memory were made.
-        let back = |distance: usize| (index + 1).checked_sub(distance).and_then(|index| levels.get(index)).copied();
-        let path: Vec<Level> = (0..=most.min(done + 1)).map_while(back).collect();
+        let path = schedule.path(index, most.min(done + 1));
+        let from = schedule.level(index)?;
         let memory = |age: usize| Linear::from(Register::Memory(((done - age.min(done)) % order) as u8));
-        let (Some(from), Some(&timestep)) = (path.get(1), timesteps.get(index)) else { continue };
 
         let kept = if algorithm.predicts_clean() {
             prediction.clean(from.alpha, from.sigma)
@@ -73,7 +70,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
             ],
         });
     }
-    Sampler::new(calls, timesteps, sigmas, 1.0)
+    Sampler::new(calls, schedule.timesteps, schedule.sigmas, 1.0)
 }
 
 pub(super) fn solver_order(config: &SchedulerConfig) -> Result<usize> {

@@ -7,7 +7,7 @@ use super::linear::Linear;
 use super::prediction::Prediction;
 use super::sigmas::SigmaSpacing;
 use super::solver_schedule::{FinalLevel, Level, SolverKind, SolverSchedule};
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -27,21 +27,19 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
     if algorithm == Algorithm::StochasticNoise {
         return Err(Error::new(ErrorKind::Unsupported, "the singlestep solver has no sde-dpmsolver"));
     }
-    let usable = [Prediction::Noise, Prediction::Velocity, Prediction::Clean, Prediction::Flow];
-    let prediction = Prediction::of(config, if algorithm.predicts_clean() { &usable } else { &usable[..3] })?;
+    let prediction = Prediction::of(config, algorithm.usable())?;
     let heun = is_heun(config)?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::Ignored)?;
-    let SolverSchedule { timesteps, sigmas, levels } = SolverSchedule::new(config, options, &training, &KIND)?;
-    let orders = orders(config, timesteps.len())?;
+    let training = Training::new(config)?;
+    let schedule = SolverSchedule::new(config, options, &training, &KIND)?;
+    let orders = orders(config, schedule.timesteps.len())?;
 
-    let start = options.first_step(config, timesteps.len());
+    let start = options.first_step(config, orders.len());
     let mut calls = Vec::new();
-    for (done, (index, (&planned, &timestep))) in orders.iter().zip(&timesteps).enumerate().skip(start).enumerate() {
+    let steps = orders.iter().zip(&schedule.timesteps).enumerate().skip(start);
+    for (done, (index, (&planned, &timestep))) in steps.enumerate() {
         let order = planned.min(done + 1);
-        let back = |distance: usize| (index + 1).checked_sub(distance).and_then(|index| levels.get(index)).copied();
-        let path: Vec<Level> = (0..=order).map_while(back).collect();
+        let from = schedule.level(index)?;
         let memory = |age: usize| Linear::from(Register::Memory(((done - age.min(done)) % 3) as u8));
-        let Some(from) = path.get(1) else { continue };
 
         let clean = prediction.clean(from.alpha, from.sigma);
         let kept = if algorithm.predicts_clean() { clean.clone() } else { prediction.noise(from.alpha, from.sigma) };
@@ -49,7 +47,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
         if order == 1 {
             step.push(Linear::from(Register::Sample).into_register(START));
         }
-        step.push(update(algorithm, heun, &path, memory).into_register(Register::Sample));
+        step.push(update(algorithm, heun, &schedule.path(index, order), memory).into_register(Register::Sample));
         calls.push(Call {
             timestep,
             input_scale: 1.0,
@@ -59,7 +57,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
             step,
         });
     }
-    Sampler::new(calls, timesteps, sigmas, 1.0)
+    Sampler::new(calls, schedule.timesteps, schedule.sigmas, 1.0)
 }
 
 /// The order of each call: 1, 2, 3, 1, 2, 3…; the last call's is 1 where it ends at zero or lower orders are asked for.

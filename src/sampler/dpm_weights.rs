@@ -1,6 +1,7 @@
 //! What one DPM-Solver step weighs, shared by the multistep and the singlestep solvers (Lu et al. 2022).
 
 use super::SchedulerConfig;
+use super::prediction::Prediction;
 use super::solver_schedule::Level;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,6 +32,11 @@ impl Algorithm {
 
     pub const fn predicts_clean(self) -> bool {
         matches!(self, Self::Clean | Self::StochasticClean)
+    }
+
+    /// The predictions that it can expand; straight paths only in the form of the clean latent.
+    pub const fn usable(self) -> &'static [Prediction] {
+        if self.predicts_clean() { &Prediction::ALL } else { &Prediction::DIFFUSION }
     }
 
     pub const fn draws_noise(self) -> bool {

@@ -5,13 +5,13 @@ use super::options::Schedule;
 use super::prediction::Prediction;
 use super::scaled_schedule::{ScaledSchedule, descending, initial_scale, input_scale};
 use super::sigmas::{Levels, rounded};
-use super::training::{DDPM_BETAS, Training, ZeroSnr, linspace};
+use super::training::{Training, linspace};
 use super::{Call, Combination, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::AlmostExact)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let training = Training::new(config)?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let (timesteps, sigmas) = schedule(config, options, &training, prediction)?;
 
     let first = options.first_step(config, timesteps.len());
@@ -49,14 +49,14 @@ fn advance(prediction: Prediction, sigma: f64, raised: f64, next: f64) -> Vec<Co
     if prediction != Prediction::Velocity {
         return vec![sample.plus(next - raised, prediction.slope_of_scaled(raised)).into_register(Register::Sample)];
     }
-    // The last training level of a zero-SNR schedule is 4096, where the sample's first step cancels by a factor of 60:
-    // the reference's rounding to f32 after each operation then shows in the picture, so it is repeated. With churn, the
-    // reference scales velocities by the level before it.
+    // The last training level of a zero-SNR schedule is 4096, where the sample of the first step cancels by a factor of
+    // 200: the reference's rounding to f32 after each operation then shows in the picture, so it is repeated. With churn,
+    // the reference scales velocities by the level before it.
     let scratch = |linear: Linear| linear.into_register(Register::ModelOutput);
     vec![
         scratch(prediction.clean_of_scaled(sigma)),
         scratch(sample.clone().plus(-1.0, Register::ModelOutput)),
-        scratch(Linear::from(Register::ModelOutput).times((next - raised) / raised)),
+        scratch(Linear::from(Register::ModelOutput).times(rounded(next - raised) / raised)),
         sample.plus(1.0, Register::ModelOutput).into_register(Register::Sample),
     ]
 }

@@ -3,16 +3,17 @@
 use super::linear::Linear;
 use super::prediction::Prediction;
 use super::scaled_schedule::{ScaledSchedule, initial_scale, input_scale};
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::Result;
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::AlmostExact)?;
+    let training = Training::new(config)?;
     let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity])?;
-    let ScaledSchedule { timesteps, sigmas, .. } = ScaledSchedule::new(config, options, &training)?;
-    let sigmas: Vec<f64> = sigmas.into_iter().chain([0.0]).map(super::sigmas::rounded).collect();
+    let schedule = ScaledSchedule::new(config, options, &training)?;
+    let sigmas = schedule.with_final(0.0);
+    let timesteps = schedule.timesteps;
 
     let first = options.first_step(config, timesteps.len());
     let mut calls = Vec::new();

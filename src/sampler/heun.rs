@@ -4,7 +4,7 @@
 use super::linear::Linear;
 use super::prediction::{Prediction, slope_towards};
 use super::scaled_schedule::{ScaledSchedule, initial_scale, input_scale};
-use super::training::{HEUN_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::Result;
 
@@ -12,8 +12,8 @@ const SLOPE: Register = Register::Memory(0);
 const START: Register = Register::Memory(1);
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
-    let training = Training::new(config, &HEUN_BETAS, ZeroSnr::Ignored)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let training = Training::new(config)?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let clip = config.clip(false)?;
     let schedule = ScaledSchedule::new(config, options, &training)?.respaced(config, false)?;
     let levels = schedule.with_final(0.0);

@@ -4,7 +4,8 @@
 use super::linear::Linear;
 use super::prediction::Prediction;
 use super::scaled_schedule::{ScaledSchedule, initial_scale, input_scale};
-use super::training::{HEUN_BETAS, Training, ZeroSnr};
+use super::sigmas::rounded;
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::Result;
 
@@ -27,7 +28,7 @@ pub(super) struct Step {
 /// The run of both classes, which differ in `plan(level, next level)`.
 pub(super) fn steps(config: &SchedulerConfig, options: &Options, plan: impl Fn(f64, f64) -> Step) -> Result<Sampler> {
     options.require_configured_schedule()?;
-    let training = Training::new(config, &HEUN_BETAS, ZeroSnr::Ignored)?;
+    let training = Training::new(config)?;
     let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity])?;
     let schedule = ScaledSchedule::new(config, options, &training)?.respaced(config, true)?;
     let sigmas = schedule.with_final(0.0);
@@ -46,7 +47,7 @@ pub(super) fn steps(config: &SchedulerConfig, options: &Options, plan: impl Fn(f
             denoised: prediction.clean_of_scaled(level).denoised(None),
             step,
         };
-        let middle_timestep = super::sigmas::rounded(schedule.levels.timestep(middle));
+        let middle_timestep = rounded(schedule.levels.timestep(middle));
         timesteps.push(timestep);
         if index + 1 < count {
             timesteps.push(middle_timestep);

@@ -2,7 +2,7 @@
 
 use super::linear::Linear;
 use super::prediction::Prediction;
-use super::training::{LCM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -12,8 +12,8 @@ const SIGMA_DATA: f64 = 0.5;
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
     config.refuse_thresholding()?;
-    let training = Training::new(config, &LCM_BETAS, ZeroSnr::Exact)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let training = Training::new(config)?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let clip = config.clip(false)?;
     let scaling = config.number("timestep_scaling", 10.0)?;
     let timesteps = distilled_timesteps(config, options.steps, training.steps())?;

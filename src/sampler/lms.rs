@@ -3,14 +3,14 @@
 use super::linear::Linear;
 use super::prediction::Prediction;
 use super::scaled_schedule::{ScaledSchedule, initial_scale, input_scale};
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::Result;
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::Ignored)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let training = Training::new(config)?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let schedule = ScaledSchedule::new(config, options, &training)?.respaced(config, false)?;
     let sigmas = schedule.with_final(0.0);
     let timesteps = schedule.timesteps;

@@ -192,3 +192,12 @@ pub fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.check()?;
     algorithm(config, options).map_err(|error| error.within(config.class().name()))
 }
+
+/// The cumulated products of `1 − beta` that a noise-predicting model was trained with, one per training timestep, as its
+/// scheduler's class reads them (`alphas_cumprod`).
+///
+/// # Errors
+/// `Unsupported` for an unknown schedule, `InvalidSetting` and `Malformed` for bad values.
+pub fn cumulated_alphas(config: &SchedulerConfig) -> Result<Vec<f32>> {
+    Ok(training::Training::new(config)?.alphas().to_vec())
+}

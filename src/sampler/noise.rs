@@ -2,7 +2,7 @@
 //! AUTOMATIC1111 draws from it.
 //!
 //! Decision: logarithm, sine and cosine are computed in f64 from the same f32 arguments that PyTorch uses and rounded
-//! once, so that every platform gives one result; PyTorch's own vector code differs by a few units in the last place.
+//! once, so that platforms agree; PyTorch's own vector code differs by a few units in the last place.
 //! Rejected: f32 functions, whose last bits depend on the platform's library.
 
 use std::f64::consts::TAU;

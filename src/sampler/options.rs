@@ -16,6 +16,11 @@ pub enum Schedule {
     Sigmas(Vec<f64>),
 }
 
+/// Timesteps of Sabour et al. 2024, "Align Your Steps", for ten steps of Stable Diffusion 1.
+pub const ALIGN_YOUR_STEPS_SD: [f64; 10] = [999.0, 850.0, 736.0, 645.0, 545.0, 455.0, 343.0, 233.0, 124.0, 24.0];
+/// As [`ALIGN_YOUR_STEPS_SD`], for Stable Diffusion XL.
+pub const ALIGN_YOUR_STEPS_SDXL: [f64; 10] = [999.0, 845.0, 730.0, 587.0, 443.0, 310.0, 193.0, 116.0, 53.0, 13.0];
+
 /// Extra noise of Euler, after Karras et al. 2022, algorithm 2.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Churn {
@@ -34,6 +39,7 @@ impl Default for Churn {
 /// Options of a run; [`Options::new`] gives the reference's defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
+    /// Of a configured schedule; a given one has its own length.
     pub steps: usize,
     /// Share of the schedule that img2img runs, over 0 to 1; `None` starts from pure noise.
     pub strength: Option<f64>,

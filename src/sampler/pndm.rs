@@ -4,7 +4,7 @@
 use super::linear::Linear;
 use super::prediction::Prediction;
 use super::spacing::Spacing;
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Combination, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -15,7 +15,7 @@ const SUM: Register = Register::Memory(5);
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::Ignored)?;
+    let training = Training::new(config)?;
     let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity])?;
     let final_alpha = training.final_alpha(config, false)?;
     let timesteps = Spacing::new(config, "leading", options.steps)?.descending()?;

@@ -18,6 +18,10 @@ pub(super) enum Prediction {
 }
 
 impl Prediction {
+    /// What samplers of the diffusion family can use.
+    pub const DIFFUSION: [Self; 3] = [Self::Noise, Self::Velocity, Self::Clean];
+    pub const ALL: [Self; 4] = [Self::Noise, Self::Velocity, Self::Clean, Self::Flow];
+
     /// The configuration's prediction type, if it is among those that the class can use.
     pub fn of(config: &SchedulerConfig, usable: &[Self]) -> Result<Self> {
         let name = config.text("prediction_type", "epsilon")?;

@@ -47,7 +47,7 @@ pub(super) struct SolverSchedule {
     pub timesteps: Vec<f64>,
     /// As the reference lists them: noise over signal, or for straight paths the share of noise.
     pub sigmas: Vec<f64>,
-    pub levels: Vec<Level>,
+    levels: Vec<Level>,
 }
 
 impl SolverSchedule {
@@ -88,6 +88,19 @@ impl SolverSchedule {
         let sigmas: Vec<f64> = sigmas.into_iter().map(rounded).collect();
         let levels = sigmas.iter().map(|&sigma| level(sigma, spacing == SigmaSpacing::Flow)).collect();
         Ok(Self { timesteps, sigmas, levels })
+    }
+
+    /// The level at which a step starts.
+    pub fn level(&self, step: usize) -> Result<Level> {
+        let missing = || Error::new(ErrorKind::Internal, format!("the schedule has no step {step}"));
+        self.levels.get(step).copied().ok_or_else(missing)
+    }
+
+    /// The level that a step reaches and those from which it and the steps before it start: `1 + steps` in all, newest
+    /// first.
+    pub fn path(&self, step: usize, steps: usize) -> Vec<Level> {
+        let back = |distance: usize| (step + 1).checked_sub(distance).and_then(|index| self.levels.get(index)).copied();
+        (0..=steps).map_while(back).collect()
     }
 }
 
@@ -142,6 +155,10 @@ fn flow_levels(config: &SchedulerConfig, options: &Options) -> Result<(Vec<f64>,
     let training_steps = config.training_steps()? as f64;
     let shift = match options.mu {
         Some(mu) => mu.exp(),
+        None if config.flag("use_dynamic_shifting", false)? => {
+            let sentence = "this schedule shifts with the picture's size (use_dynamic_shifting); give mu";
+            return Err(Error::new(ErrorKind::InvalidSetting, sentence));
+        }
         None => config.number("flow_shift", 1.0)?,
     };
     let alphas = linspace(1.0, 1.0 / training_steps, options.steps + 1);

@@ -41,7 +41,7 @@ impl Entry {
     /// # Errors
     /// `InvalidSetting` where the entry does not suit the kind of model.
     pub fn configure(&self, model: &SchedulerConfig) -> Result<SchedulerConfig> {
-        if self.id == DEFAULT {
+        if self.id == MODEL_DEFAULT {
             return Ok(model.clone());
         }
         let is_flow = model.class().is_flow() || model.text("prediction_type", "epsilon")? == "flow_prediction";
@@ -50,17 +50,14 @@ impl Entry {
             let sentence = format!("the sampler \"{}\" does not suit {kind}; choose another", self.name);
             return Err(Error::new(ErrorKind::InvalidSetting, sentence));
         };
+        // The model's own spacing of noise levels is turned off: the entry names the one it wants.
+        let spacings = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas"];
         let mut config = model.clone().with_class(choice.class);
-        if choice.class.is_flow() {
-            config = without_spacings(config);
-        } else if is_flow {
+        config = spacings.iter().fold(config, |config, key| config.with(key, false));
+        if is_flow && !choice.class.is_flow() {
             let shift = model.number("shift", model.number("flow_shift", 1.0)?)?;
-            config = without_spacings(config)
-                .with("use_flow_sigmas", true)
-                .with("prediction_type", "flow_prediction")
-                .with("flow_shift", shift);
-        } else {
-            config = without_spacings(config);
+            let flow = config.with("use_flow_sigmas", true).with("prediction_type", "flow_prediction");
+            config = flow.with("flow_shift", shift);
         }
         for &(key, setting) in choice.settings {
             config = match setting {
@@ -73,13 +70,8 @@ impl Entry {
     }
 }
 
-/// Turns off the model's own spacing of noise levels: the entry names the one it wants.
-fn without_spacings(config: SchedulerConfig) -> SchedulerConfig {
-    let keys = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas"];
-    keys.iter().fold(config, |config, key| config.with(key, false))
-}
-
-const DEFAULT: &str = "default";
+/// Id of the entry that keeps the model's own scheduler.
+pub const MODEL_DEFAULT: &str = "default";
 
 const KARRAS: (&str, Setting) = ("use_karras_sigmas", Setting::Flag(true));
 const EXPONENTIAL: (&str, Setting) = ("use_exponential_sigmas", Setting::Flag(true));
@@ -96,7 +88,7 @@ macro_rules! entries {
     ($($id:literal $name:literal ($sampler:literal, $scheduler:literal)
         $($class:ident [$($setting:expr),*])? $(, flow $flow:ident [$($flow_setting:expr),*])?;)*) => {
         /// All entries, in the order in which they are shown.
-        pub const ENTRIES: &[Entry] = &[$(Entry {
+        pub const SAMPLERS: &[Entry] = &[$(Entry {
             id: $id,
             name: $name,
             comfy: ($sampler, $scheduler),
@@ -178,19 +170,21 @@ pub fn find(wanted: &str) -> Result<&'static Entry> {
         let (sampler, scheduler) = entry.comfy;
         is(entry.id) || is(entry.name) || (!sampler.is_empty() && is(&format!("{sampler} {scheduler}")))
     };
-    ENTRIES.iter().find(fits).ok_or_else(|| {
+    SAMPLERS.iter().find(fits).ok_or_else(|| {
         Error::new(ErrorKind::Unsupported, format!("there is no sampler \"{wanted}\"; choose one of the list"))
     })
 }
 
-/// Works out a run of the sampler or scheduler class of that name, on a model with this `scheduler_config.json`.
+/// Works out a run of the sampler or scheduler class of that name (none: the model's own) on a model with this
+/// `scheduler_config.json`.
 ///
 /// # Errors
 /// As [`find`], [`Entry::configure`] and [`super::build`].
-pub fn build(id_or_class: &str, model: &SchedulerConfig, options: &Options) -> Result<Sampler> {
-    let config = match SchedulerClass::named(id_or_class) {
+pub fn build(id_or_class: Option<&str>, model: &SchedulerConfig, options: &Options) -> Result<Sampler> {
+    let wanted = id_or_class.unwrap_or(MODEL_DEFAULT);
+    let config = match SchedulerClass::named(wanted) {
         Ok(class) => model.clone().with_class(class),
-        Err(_) => find(id_or_class)?.configure(model)?,
+        Err(_) => find(wanted)?.configure(model)?,
     };
     super::build(&config, options)
 }

@@ -2,15 +2,15 @@
 
 use super::lcm::distilled_timesteps;
 use super::prediction::Prediction;
-use super::training::{LCM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::Result;
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     options.require_configured_schedule()?;
     config.refuse_thresholding()?;
-    let training = Training::new(config, &LCM_BETAS, ZeroSnr::Exact)?;
-    let prediction = Prediction::of(config, &[Prediction::Noise, Prediction::Velocity, Prediction::Clean])?;
+    let training = Training::new(config)?;
+    let prediction = Prediction::of(config, &Prediction::DIFFUSION)?;
     let timesteps = distilled_timesteps(config, options.steps, training.steps())?;
     let eta = options.eta.unwrap_or(0.3);
 

@@ -3,27 +3,20 @@
 //! The reference keeps it in f32 and derives everything else from the rounded values, so the rounding is part of the
 //! result: each operation here rounds where PyTorch's does (`cumprod` alone accumulates in f64).
 
-use super::SchedulerConfig;
+use super::{SchedulerClass, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 use std::f64::consts::PI;
 
-/// Defaults of a class, where the configuration is silent.
-pub(super) struct BetaDefaults {
-    pub start: f64,
-    pub end: f64,
-    pub schedule: &'static str,
+/// What a class assumes where the configuration is silent.
+struct BetaDefaults {
+    start: f64,
+    end: f64,
+    schedule: &'static str,
 }
-
-/// DDPM, DDIM, PNDM, Euler, LMS, DPM-Solver, DEIS, UniPC.
-pub(super) const DDPM_BETAS: BetaDefaults = BetaDefaults { start: 0.0001, end: 0.02, schedule: "linear" };
-/// Heun, KDPM2.
-pub(super) const HEUN_BETAS: BetaDefaults = BetaDefaults { start: 0.00085, end: 0.012, schedule: "linear" };
-/// LCM, TCD.
-pub(super) const LCM_BETAS: BetaDefaults = BetaDefaults { start: 0.00085, end: 0.012, schedule: "scaled_linear" };
 
 /// What a class makes of `rescale_betas_zero_snr`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ZeroSnr {
+enum ZeroSnr {
     /// The class does not read the key.
     Ignored,
     /// The last step is pure noise.
@@ -32,14 +25,32 @@ pub(super) enum ZeroSnr {
     AlmostExact,
 }
 
+fn reading(class: SchedulerClass) -> (BetaDefaults, ZeroSnr) {
+    use SchedulerClass::*;
+    let defaults = match class {
+        HeunDiscrete | Kdpm2Discrete | Kdpm2AncestralDiscrete => {
+            BetaDefaults { start: 0.00085, end: 0.012, schedule: "linear" }
+        }
+        Lcm | Tcd => BetaDefaults { start: 0.00085, end: 0.012, schedule: "scaled_linear" },
+        _ => BetaDefaults { start: 0.0001, end: 0.02, schedule: "linear" },
+    };
+    let zero_snr = match class {
+        Ddim | DdimInverse | Ddpm | Lcm | Tcd => ZeroSnr::Exact,
+        DpmSolverMultistep | EulerAncestralDiscrete | EulerDiscrete | UniPcMultistep => ZeroSnr::AlmostExact,
+        _ => ZeroSnr::Ignored,
+    };
+    (defaults, zero_snr)
+}
+
 /// Cumulated products of `1 − beta`, one per training timestep.
 pub(super) struct Training {
     alphas: Vec<f32>,
 }
 
 impl Training {
-    pub fn new(config: &SchedulerConfig, defaults: &BetaDefaults, zero_snr: ZeroSnr) -> Result<Self> {
-        let mut betas = betas(config, defaults)?;
+    pub fn new(config: &SchedulerConfig) -> Result<Self> {
+        let (defaults, zero_snr) = reading(config.class());
+        let mut betas = betas(config, &defaults)?;
         let rescale = zero_snr != ZeroSnr::Ignored && config.flag("rescale_betas_zero_snr", false)?;
         if rescale {
             betas = rescaled(&betas);
@@ -107,7 +118,7 @@ fn betas(config: &SchedulerConfig, defaults: &BetaDefaults) -> Result<Vec<f32>> 
             "squaredcos_cap_v2" => capped(steps, |time| ((time + 0.008) / 1.008 * PI / 2.0).cos().powi(2)),
             "exp" => capped(steps, |time| (time * -12.0).exp()),
             "sigmoid" => {
-                let curve = |x: f32| (1.0 / (1.0 + f64::from(-x).exp())) as f32;
+                let curve = |x: f32| 1.0 / (1.0 + f64::from(-x).exp() as f32);
                 linspace(-6.0, 6.0, steps).iter().map(|&x| curve(x) * (end - start) as f32 + start as f32).collect()
             }
             other => {
@@ -123,14 +134,17 @@ fn betas(config: &SchedulerConfig, defaults: &BetaDefaults) -> Result<Vec<f32>> 
     Ok(betas)
 }
 
-/// PyTorch's f32 `linspace`, which counts from both ends towards the middle.
+/// PyTorch's f32 `linspace`, which counts from both ends towards the middle and rounds once, after a fused multiply-add.
 pub(super) fn linspace(start: f32, end: f32, count: usize) -> Vec<f32> {
     if count <= 1 {
         return vec![start; count];
     }
-    let step = (end - start) / (count - 1) as f32;
+    let (first, last, step) = (f64::from(start), f64::from(end), f64::from((end - start) / (count - 1) as f32));
     let value = |index: usize| {
-        if index < count / 2 { start + step * index as f32 } else { end - step * (count - 1 - index) as f32 }
+        // In f64 the product is exact.
+        let value =
+            if index < count / 2 { first + step * index as f64 } else { last - step * (count - 1 - index) as f64 };
+        value as f32
     };
     (0..count).map(value).collect()
 }

@@ -5,7 +5,7 @@ use super::linear::Linear;
 use super::prediction::Prediction;
 use super::sigmas::SigmaSpacing;
 use super::solver_schedule::{FinalLevel, Level, SolverKind, SolverSchedule};
-use super::training::{DDPM_BETAS, Training, ZeroSnr};
+use super::training::Training;
 use super::{Call, Options, Register, Sampler, SchedulerConfig};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -22,29 +22,25 @@ const KIND: SolverKind = SolverKind {
 
 pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampler> {
     let method = Method::of(config)?;
-    let usable = [Prediction::Noise, Prediction::Velocity, Prediction::Clean, Prediction::Flow];
-    let prediction = Prediction::of(config, if method.clean { &usable } else { &usable[..3] })?;
+    let prediction = Prediction::of(config, if method.clean { &Prediction::ALL } else { &Prediction::DIFFUSION })?;
     let order = solver_order(config)?;
     let uncorrected = config.numbers("disable_corrector")?.unwrap_or_default();
-    let training = Training::new(config, &DDPM_BETAS, ZeroSnr::AlmostExact)?;
-    let SolverSchedule { timesteps, sigmas, levels } = SolverSchedule::new(config, options, &training, &KIND)?;
+    let training = Training::new(config)?;
+    let schedule = SolverSchedule::new(config, options, &training, &KIND)?;
 
-    let steps = timesteps.len();
+    let steps = schedule.timesteps.len();
     let lower_order_final = config.flag("lower_order_final", true)?;
     let start = options.first_step(config, steps);
     let mut last_order = 0;
     let mut calls = Vec::new();
-    for (done, (index, &timestep)) in timesteps.iter().enumerate().skip(start).enumerate() {
-        let path = |newest: usize, length: usize| -> Vec<Level> {
-            (0..length).map_while(|age| newest.checked_sub(age).and_then(|at| levels.get(at)).copied()).collect()
-        };
+    for (done, (index, &timestep)) in schedule.timesteps.iter().enumerate().skip(start).enumerate() {
         let memory = |age: usize| Register::Memory(((done - age.min(done)) % 3) as u8);
-        let Some(&level) = levels.get(index) else { continue };
+        let level = schedule.level(index)?;
         let clean = prediction.clean(level.alpha, level.sigma);
         let kept = if method.clean { clean.clone() } else { prediction.noise(level.alpha, level.sigma) };
         let mut step = vec![kept.into_register(Register::ModelOutput)];
         if done > 0 && !uncorrected.contains(&(index as f64 - 1.0)) {
-            let corrected = method.correct(&path(index, last_order + 1), |age| memory(age + 1))?;
+            let corrected = method.correct(&schedule.path(index - 1, last_order), |age| memory(age + 1))?;
             step.push(corrected.into_register(Register::Sample));
         }
         step.push(Linear::from(Register::ModelOutput).into_register(memory(0)));
@@ -52,7 +48,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
 
         let most = if lower_order_final { order.min(steps - index) } else { order };
         last_order = most.min(done + 1);
-        let predicted = method.predict(&path(index + 1, last_order + 1), memory)?;
+        let predicted = method.predict(&schedule.path(index, last_order), memory)?;
         step.push(predicted.into_register(Register::Sample));
         calls.push(Call {
             timestep,
@@ -63,7 +59,7 @@ pub(super) fn build(config: &SchedulerConfig, options: &Options) -> Result<Sampl
             step,
         });
     }
-    Sampler::new(calls, timesteps, sigmas, 1.0)
+    Sampler::new(calls, schedule.timesteps, schedule.sigmas, 1.0)
 }
 
 struct Method {
@@ -153,7 +149,7 @@ impl Method {
         let (mut sample, factor) = self.base(path, LAST_SAMPLE, memory(0));
         let expansion = self.expansion(path);
         let weights = if path.len() <= 2 { vec![0.5] } else { expansion.weights(&expansion.reaches)? };
-        let outputs = (1..path.len() - 1).map(&memory).chain([Register::ModelOutput]);
+        let outputs = (1..path.len().saturating_sub(1)).map(&memory).chain([Register::ModelOutput]);
         for ((weight, reach), output) in weights.iter().zip(&expansion.reaches).zip(outputs) {
             sample = sample.plus(factor * weight / reach, Linear::from(output).plus(-1.0, memory(0)));
         }

@@ -3,3 +3,4 @@
 pub mod cleaning;
 pub mod clip_tokenizer;
 pub mod entities;
+pub mod prompt;

@@ -40,7 +40,7 @@ pub fn settings(json: &str) -> Result<Settings> {
         steps: page.steps,
         guidance: page.guidance,
         sampler: (page.sampler != table::MODEL_DEFAULT).then_some(page.sampler),
-        eta: page.eta.unwrap_or(0.0),
+        eta: page.eta,
         seeds: vec![seed],
         width: page.width,
         height: page.height,

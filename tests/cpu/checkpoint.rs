@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use darkroom::error::{ErrorKind, Result};
 use darkroom::formats::json;
+use darkroom::formats::ldm::Part;
 use darkroom::formats::safetensors::ElementType;
 use darkroom::models::checkpoint::{Checkpoint, read_config, widen};
 use darkroom::source::{
@@ -293,6 +294,92 @@ fn a_single_file_opens() {
     let checkpoint = block_on(Checkpoint::from_file(Rc::new(FileSource::open(&path).unwrap()))).unwrap();
     assert!(checkpoint.contains("first_stage_model.decoder.conv_in.weight"));
     assert_eq!(checkpoint.element("first_stage_model.decoder.conv_in.weight").unwrap(), ElementType::F16);
+}
+
+/// The single file holds the same weights as the folder, under other names.
+#[test]
+fn a_single_file_equals_its_folder() {
+    let path = golden("single_file/sd15_tiny_ldm_f16.safetensors");
+    let folder = DirectoryFolder::new(golden("sd15/model"));
+    for part in [Part::Unet, Part::Vae, Part::TextEncoder] {
+        let file = Rc::new(FileSource::open(&path).unwrap());
+        let single = block_on(Checkpoint::from_single_file(file, part)).unwrap();
+        let parted = block_on(Checkpoint::open(&folder, part.name())).unwrap();
+        // The table of positions 0 to 76 is no weight.
+        let names: Vec<&str> = single.names().filter(|name| !name.ends_with("position_ids")).collect();
+        assert_eq!(names, parted.names().filter(|name| !name.ends_with("position_ids")).collect::<Vec<_>>());
+        for name in names {
+            single.expect_shape(name, parted.shape(name).unwrap()).unwrap();
+            assert_eq!(block_on(single.read(name)).unwrap(), block_on(parted.read(name)).unwrap(), "{name}");
+        }
+    }
+    let file = Rc::new(FileSource::open(&path).unwrap());
+    let error = block_on(Checkpoint::from_single_file(file, Part::TextEncoder2)).err().unwrap();
+    assert_eq!(error.kind, ErrorKind::NotFound);
+    assert!(error.message.contains("text_encoder_2"), "{error}");
+}
+
+#[test]
+fn open_clip_encoders_are_taken_apart() {
+    let names: &[(&str, &[usize])] = &[
+        ("conditioner.embedders.1.model.ln_final.bias", &[2]),
+        ("conditioner.embedders.1.model.logit_scale", &[]),
+        ("conditioner.embedders.1.model.positional_embedding", &[7, 2]),
+        ("conditioner.embedders.1.model.text_projection", &[2, 3]),
+        ("conditioner.embedders.1.model.token_embedding.weight", &[9, 2]),
+        ("conditioner.embedders.1.model.transformer.resblocks.0.attn.in_proj_bias", &[6]),
+        ("conditioner.embedders.1.model.transformer.resblocks.0.attn.in_proj_weight", &[6, 2]),
+        ("conditioner.embedders.1.model.transformer.resblocks.0.attn.out_proj.weight", &[2, 2]),
+        ("conditioner.embedders.1.model.transformer.resblocks.0.ln_1.weight", &[2]),
+        ("conditioner.embedders.1.model.transformer.resblocks.0.ln_2.weight", &[2]),
+        ("conditioner.embedders.1.model.transformer.resblocks.0.mlp.c_fc.weight", &[8, 2]),
+        ("conditioner.embedders.1.model.transformer.resblocks.0.mlp.c_proj.weight", &[2, 8]),
+    ];
+    let source = Rc::new(MemorySource::new("xl", weights(names, 0.0)));
+    let checkpoint = block_on(Checkpoint::from_single_file(source, Part::TextEncoder2)).unwrap();
+    let layer = |name: &str| format!("text_model.encoder.layers.0.{name}");
+    let read = |name: &str| block_on(checkpoint.read(name)).unwrap();
+    assert_eq!(checkpoint.names().count(), 15);
+    assert_eq!(read(&layer("self_attn.q_proj.weight")), [0.0, 1.0, 2.0, 3.0]);
+    assert_eq!(read(&layer("self_attn.k_proj.weight")), [4.0, 5.0, 6.0, 7.0]);
+    assert_eq!(read(&layer("self_attn.v_proj.weight")), [8.0, 9.0, 10.0, 11.0]);
+    assert_eq!(read(&layer("self_attn.v_proj.bias")), [4.0, 5.0]);
+    assert_eq!(checkpoint.shape(&layer("self_attn.k_proj.weight")).unwrap(), [2, 2]);
+    for name in
+        ["layer_norm1.weight", "layer_norm2.weight", "mlp.fc1.weight", "mlp.fc2.weight", "self_attn.out_proj.weight"]
+    {
+        assert!(checkpoint.contains(&layer(name)), "{name}");
+    }
+    // Stored as 2×3 by columns of the result.
+    assert_eq!(checkpoint.shape("text_projection.weight").unwrap(), [3, 2]);
+    assert_eq!(read("text_projection.weight"), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    assert_eq!(block_on(checkpoint.read_rows("text_projection.weight", 1..3)).unwrap(), [1.0, 4.0, 2.0, 5.0]);
+    assert_eq!(checkpoint.shape("text_model.embeddings.position_embedding.weight").unwrap(), [7, 2]);
+    assert!(checkpoint.contains("text_model.final_layer_norm.bias"));
+
+    let odd: &[(&str, &[usize])] = &[("cond_stage_model.model.transformer.resblocks.0.attn.in_proj_bias", &[7])];
+    let source = Rc::new(MemorySource::new("odd", weights(odd, 0.0)));
+    let error = block_on(Checkpoint::from_single_file(source, Part::TextEncoder)).err().unwrap();
+    assert_eq!(error.kind, ErrorKind::TensorShape);
+}
+
+/// The names of XL's extra layers, which the reference file lacks.
+#[test]
+fn extra_layers_of_xl_are_named() {
+    let names: &[(&str, &[usize])] = &[
+        ("model.diffusion_model.input_blocks.0.0.weight", &[1]),
+        ("model.diffusion_model.label_emb.0.0.weight", &[1]),
+        ("model.diffusion_model.label_emb.0.2.bias", &[1]),
+        ("conditioner.embedders.0.transformer.text_model.final_layer_norm.bias", &[1]),
+    ];
+    let source = Rc::new(MemorySource::new("xl", weights(names, 0.0)));
+    let unet = block_on(Checkpoint::from_single_file(Rc::clone(&source) as _, Part::Unet)).unwrap();
+    assert_eq!(
+        unet.names().collect::<Vec<_>>(),
+        ["add_embedding.linear_1.weight", "add_embedding.linear_2.bias", "conv_in.weight"]
+    );
+    let text = block_on(Checkpoint::from_single_file(source, Part::TextEncoder)).unwrap();
+    assert_eq!(text.names().collect::<Vec<_>>(), ["text_model.final_layer_norm.bias"]);
 }
 
 /// A directory of its own for a test, removed at the end.

@@ -52,6 +52,11 @@ impl Case {
         })
     }
 
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let file = SafeTensors::deserialize(&self.bytes).unwrap();
+        Some(file.tensor(name).ok()?.shape().to_vec())
+    }
+
     pub fn names(&self) -> Vec<String> {
         SafeTensors::deserialize(&self.bytes).unwrap().names().into_iter().map(Into::into).collect()
     }
@@ -63,16 +68,14 @@ pub fn relative_error(actual: &[f64], expected: &[f64]) -> f64 {
     let scale = expected.iter().fold(0f64, |scale, value| scale.max(value.abs())).max(f64::MIN_POSITIVE);
     let differences = actual.iter().zip(expected).map(|(actual, expected)| (actual - expected).abs());
     // A NaN must not pass as small.
-    differences.fold(0f64, |worst, difference| if difference <= worst { worst } else { difference }) / scale
+    differences.fold(0f64, |worst, difference| if worst.is_nan() || difference <= worst { worst } else { difference })
+        / scale
 }
 
-/// Largest difference of an element relative to its expected value; where that is 0, the difference itself.
-pub fn each_relative_error(actual: &[f64], expected: &[f64]) -> f64 {
+/// Largest difference of an element relative to its expected value, or to `least` where that is smaller.
+pub fn each_relative_error(actual: &[f64], expected: &[f64], least: f64) -> f64 {
     assert_eq!(actual.len(), expected.len(), "number of elements");
-    let pairs = actual.iter().zip(expected);
-    pairs.fold(0f64, |worst, (&actual, &expected)| {
-        let scale = if expected == 0.0 { 1.0 } else { expected.abs() };
-        let error = (actual - expected).abs() / scale;
-        if error <= worst { worst } else { error }
-    })
+    let errors =
+        actual.iter().zip(expected).map(|(actual, expected)| (actual - expected).abs() / expected.abs().max(least));
+    errors.fold(0f64, |worst, error| if worst.is_nan() || error <= worst { worst } else { error })
 }

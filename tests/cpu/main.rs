@@ -4,11 +4,15 @@ mod golden;
 mod random;
 
 mod checkpoint;
-mod layering;
 mod clip_tokenizer;
 mod gemm;
+mod gguf;
+mod layering;
 mod noise;
 mod planner;
+mod prompt;
 mod quant;
 mod safetensors;
+mod sampler_runs;
+mod sampler_table;
 mod samplers;

@@ -5,9 +5,13 @@
 
 mod case;
 mod comparison;
+mod networks;
+mod norm_epsilons;
+mod pooling;
 mod random_numbers;
 mod report;
 mod schedulers;
+mod stable_diffusion;
 mod tokenizer;
 
 use std::path::PathBuf;
@@ -81,8 +85,19 @@ impl Settings {
 type Family = fn(&Settings, &Case, &mut Report) -> Result<()>;
 
 /// The families by the `family` of their cases; last, those of their cases that belong to the quick part (none: all).
-const FAMILIES: &[(&str, Family, Option<&[&str]>)] =
-    &[("rng", random_numbers::run, None), ("schedulers", schedulers::run, None), ("tokenizer", tokenizer::run, None)];
+const FAMILIES: &[(&str, Family, Option<&[&str]>)] = &[
+    ("norm_eps", norm_epsilons::run, None),
+    ("rng", random_numbers::run, None),
+    ("schedulers", schedulers::run, None),
+    (
+        "sd15",
+        stable_diffusion::run,
+        Some(&["ddim_eta07", "dpmpp_2m_karras", "images2_generator_list", "guidance_rescale"]),
+    ),
+    ("sd21", stable_diffusion::run, Some(&["euler_a_v"])),
+    ("sd_turbo", stable_diffusion::run, Some(&["steps2"])),
+    ("tokenizer", tokenizer::run, None),
+];
 
 fn run(settings: &Settings, case: &Case, report: &mut Report) {
     let family = case.family();
