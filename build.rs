@@ -157,7 +157,9 @@ fn expand(kernel: &str, features: &[String], axes: &[Vec<String>]) -> Result<Var
 fn reflect(wgsl: String) -> Result<Variant, Failure> {
     let module =
         naga::front::wgsl::parse_str(&wgsl).map_err(|error| error.emit_to_string_with_path(&wgsl, "expanded"))?;
-    Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP)
+    // The third is unpack2x16float() and its reverse, which WebGPU has everywhere.
+    let capabilities = Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    Validator::new(ValidationFlags::all(), capabilities)
         .subgroup_stages(ShaderStages::COMPUTE)
         .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
@@ -212,7 +214,9 @@ fn parameter_fields(module: &naga::Module, ty: naga::Handle<naga::Type>) -> Resu
     for member in members {
         let name = member.name.as_deref().unwrap_or_default();
         if member.offset != offset {
-            return Err(format!("Params.{name} sits at {}, after {offset} bytes: reorder the fields", member.offset).into());
+            return Err(
+                format!("Params.{name} sits at {}, after {offset} bytes: reorder the fields", member.offset).into()
+            );
         }
         let naga::TypeInner::Scalar(scalar) = module.types[member.ty].inner else {
             return Err(format!("Params.{name} must be a u32, i32 or f32").into());

@@ -67,6 +67,32 @@ impl ErrorKind {
     }
 }
 
+impl ErrorKind {
+    const ALL: [Self; 16] = [
+        Self::NoGpu,
+        Self::DeviceLost,
+        Self::OutOfMemory,
+        Self::DeviceLimit,
+        Self::NotFound,
+        Self::Network,
+        Self::Truncated,
+        Self::Malformed,
+        Self::Pickle,
+        Self::Unsupported,
+        Self::TensorMissing,
+        Self::TensorShape,
+        Self::InvalidSetting,
+        Self::NonFinite,
+        Self::Cancelled,
+        Self::Internal,
+    ];
+
+    /// The kind of a stable code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
+
 /// A failure with its kind and a sentence that names the thing and, where there is one, the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {

@@ -3,6 +3,16 @@
 //! Decision: one function per operation whose optional parts (bias, residual, activation, gate) are fields of an
 //! epilogue, so that fusion is asked for where the model is written down. Rejected: a graph compiler that finds it.
 
+pub mod attention;
+pub mod conv2d;
+pub mod elementwise;
+pub mod embed;
+pub mod gemm;
+pub mod image;
+pub mod matmul;
+pub mod norm;
+pub mod sampling;
+
 use crate::record::Resident;
 use crate::tensor::DType;
 

@@ -1,1 +1,10 @@
-//! The story in numbered steps: text to image, image to image; progress, cancel.
+//! The story in numbered steps: text to image; progress, cancel, memory plan.
+
+pub mod observer;
+pub mod plan;
+mod preview;
+mod programs;
+pub mod settings;
+pub mod stable_diffusion;
+mod tiling;
+pub mod txt2img;

@@ -14,6 +14,8 @@ pub struct Capabilities {
     pub name: String,
     pub f16: bool,
     pub subgroups: bool,
+    /// The adapter is a program on the CPU (SwiftShader, lavapipe): workgroup memory costs there instead of paying.
+    pub software: bool,
     pub max_buffer_bytes: u64,
     pub max_binding_bytes: u64,
     pub max_workgroups_per_dimension: u32,
@@ -29,6 +31,7 @@ impl Capabilities {
             name: "WebGPU baseline".into(),
             f16: false,
             subgroups: false,
+            software: false,
             max_buffer_bytes: 256 << 20,
             max_binding_bytes: 128 << 20,
             max_workgroups_per_dimension: 65535,

@@ -50,7 +50,8 @@ impl MemoryPlan {
         let mut placement = vec![None; recording.buffers.len()];
         for (index, bytes, lifetime) in order {
             // Later slots are smaller, so the last free one wastes least; all are large enough by the order of placing.
-            let free = (0..slots.len()).rev().find(|&slot| !tenants[slot].iter().any(|other| other.overlaps(&lifetime)));
+            let free =
+                (0..slots.len()).rev().find(|&slot| !tenants[slot].iter().any(|other| other.overlaps(&lifetime)));
             let slot = free.unwrap_or_else(|| {
                 slots.push(bytes);
                 tenants.push(Vec::new());

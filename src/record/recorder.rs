@@ -121,6 +121,7 @@ impl Recorder {
         let storage = Storage::Resident(resident.id());
         let id = self.push(VirtualBuffer { label, bytes: resident.bytes(), storage });
         self.residents.insert(resident.id().0, id);
+        self.recording.residents.push(resident.clone());
         id
     }
 
@@ -146,6 +147,14 @@ impl Recorder {
         let id = BufferId(self.recording.buffers.len() as u32);
         self.recording.buffers.push(buffer);
         id
+    }
+
+    /// Workgroup counts for `groups` workgroups in a row: what passes a dimension's limit spills into the second one.
+    /// The shader's index is `group.y · groups.x + group.x`, and its last row may run past the end.
+    pub fn spread(&self, groups: usize) -> [u32; 3] {
+        let most = self.capabilities.max_workgroups_per_dimension.max(1) as usize;
+        let rows = groups.div_ceil(most).max(1);
+        [groups.div_ceil(rows).max(1) as u32, rows as u32, 1]
     }
 
     /// Looks a variant up by kernel and features.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::catalogue::KernelVariant;
+use crate::record::executor::Resident;
 
 /// Index of a virtual buffer within its recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +57,8 @@ pub struct Dispatch {
 pub struct Recording {
     pub buffers: Vec<VirtualBuffer>,
     pub dispatches: Vec<Dispatch>,
+    /// Keeps the resident buffers alive as long as the recording can be replayed.
+    pub residents: Vec<Resident>,
 }
 
 impl Recording {

@@ -1,1 +1,6 @@
 //! Prompt to token ids.
+
+pub mod cleaning;
+pub mod clip_tokenizer;
+pub mod entities;
+pub mod prompt;
