@@ -91,8 +91,9 @@ export class PictureStage extends StudioElement {
   }
 
   #invitation() {
-    const { run, gallery } = this.studio;
-    const quiet = !run.progress && !gallery.shown && this.support === "yes";
+    const { run, gallery, model } = this.studio;
+    const failed = run.failure || (model.state.status === "failed" && model.state.failure.code !== "cancelled");
+    const quiet = !run.progress && !gallery.shown && !failed && this.support === "yes";
     return quiet ? html`<p class="invitation">${words().stage.empty}</p>` : nothing;
   }
 
@@ -110,7 +111,7 @@ export class PictureStage extends StudioElement {
   }
 
   #idle() {
-    return html`<p class="quiet facts">${this.support === "yes" ? words().progress.idle : nothing}</p>`;
+    return html`<p class="quiet facts">${this.support === "yes" && this.studio.model.state.status !== "failed" ? words().progress.idle : nothing}</p>`;
   }
 
   #actions(picture: Picture) {

@@ -30,8 +30,9 @@ export const english = {
     cancel: "Cancel",
     cancelling: "Stopping…",
     shortcut: "Ctrl ↵",
+    shortcutOnMac: "⌘ ↵",
     truncated: (tokens: number, read: number) =>
-      `The prompt is ${tokens} tokens long and this model reads ${read}: the end was left out.`,
+      `Cut off: ${tokens} tokens, the model reads ${read}`,
   },
 
   settings: {
