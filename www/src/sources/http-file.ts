@@ -52,7 +52,7 @@ export class HttpFile implements FileHandle {
   static async open(name: string, url: string, transfer: Transfer): Promise<HttpFile | null> {
     const opened = await withRetries(transfer.signal, async (progressed) => {
       const response = await request(url, 0, headBytes, transfer.signal);
-      if (response.status === 404 || response.status === 410) return null;
+      if (response.status === 404 || response.status === 410 || isWebPage(response)) return null;
       if (response.status === 416) return { size: 0, head: new Uint8Array(), whole: undefined };
       refuse(response, name);
       if (response.status !== 206) return wholeOf(await blobOf(response, transfer, progressed));
@@ -115,8 +115,8 @@ export class HttpFile implements FileHandle {
   async #open(position: number, end: number): Promise<Stretch | Blob> {
     const stop = Math.min(this.size, Math.max(end, position + this.#window));
     const abort = new AbortController();
-    const signal = AbortSignal.any([this.#transfer.signal, abort.signal]);
-    const response = await request(this.#url, position, stop, signal);
+    this.#transfer.signal.addEventListener("abort", () => abort.abort(), { signal: abort.signal });
+    const response = await request(this.#url, position, stop, abort.signal);
     refuse(response, this.name);
     if (response.status !== 206) {
       const whole = await blobOf(response, this.#transfer, () => undefined);
@@ -193,6 +193,11 @@ async function request(url: string, start: number, end: number, signal: AbortSig
   } catch (thrown) {
     throw passing(thrown, url);
   }
+}
+
+/** Some hosts answer with their start page where a file is missing; no file of a model is a web page. */
+function isWebPage(response: Response): boolean {
+  return response.ok && (response.headers.get("Content-Type") ?? "").startsWith("text/html");
 }
 
 /** Throws unless the answer is a success. */

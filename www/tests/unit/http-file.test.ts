@@ -18,6 +18,7 @@ beforeAll(async () => {
   await writeFile(join(folder, "big.bin"), big);
   await writeFile(join(folder, "small.bin"), small);
   await writeFile(join(folder, "empty.bin"), "");
+  await writeFile(join(folder, "start.html"), "<!doctype html>");
   server = await serve({ "/": folder });
 });
 
@@ -103,6 +104,7 @@ test("a server that stops honouring ranges half way is followed", async () => {
 
 test("a file that is not there is null, a refused one a failure in words", async () => {
   expect(await open("nothing.bin")).toBeNull();
+  expect(await open("start.html")).toBeNull();
   server.fault("/small.bin", { status: 403 });
   await expect(open("small.bin")).rejects.toMatchObject({ code: "network", message: expect.stringContaining("403") });
 });

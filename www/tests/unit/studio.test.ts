@@ -201,6 +201,23 @@ test("a worker whose files do not arrive is a failure in words", async () => {
   expect(room.model.state).toMatchObject({ status: "failed", failure: { code: "internal", message: expect.stringContaining("files") } });
 });
 
+test("an engine whose files do not arrive is fetched anew by the next try", async () => {
+  let offline = true;
+  const module = {
+    default: async () => {
+      if (offline) throw new TypeError("Failed to fetch");
+    },
+    Engine: standIn.Engine,
+  };
+  const room = studio({ module });
+  await room.open();
+  expect(room.model.state).toMatchObject({ status: "failed", failure: { message: expect.stringContaining("Failed to fetch") } });
+  offline = false;
+  await room.generate();
+  expect(room.gallery.pictures).toHaveLength(1);
+  expect(SameThreadWorker.started.length).toBeGreaterThan(1);
+});
+
 test("the plan follows the settings and is not asked for while a picture is made", async () => {
   const room = studio();
   await room.open();
