@@ -8,6 +8,8 @@ struct Params {
     activation: u32,    // ACTIVATION_*
     has_other: u32,     // 1: add `other`
     scale: f32,
+    x_first: u32,       // vectors to skip
+    y_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -28,9 +30,9 @@ fn elementwise(
     if i >= params.vectors {
         return;
     }
-    var value = params.scale * vec4<f32>(x[i]);
+    var value = params.scale * vec4<f32>(x[params.x_first + i]);
     if params.has_other != 0u {
         value += vec4<f32>(other[i]);
     }
-    y[i] = Element4(activate(params.activation, value));
+    y[params.y_first + i] = Element4(activate(params.activation, value));
 }

@@ -1,5 +1,6 @@
 // Classifier-free guidance into the register of the model's output, one vec4 per invocation; counts what is not finite.
 import package::shared::guidance::{params, network, settings, conditioned, unconditioned, combined};
+import package::shared::finite::{count_not_finite};
 @if(activations_f16) enable f16;
 
 @group(0) @binding(3) var<storage, read> ratios: array<f32>; // [images], or absent
@@ -9,13 +10,6 @@ import package::shared::guidance::{params, network, settings, conditioned, uncon
 const WORKGROUP = 64u;
 // The register's number, see `ops::sampling`.
 const MODEL_OUTPUT = 1u;
-
-// By bits: compilers may assume that floats are finite.
-fn count_not_finite(v: vec4<f32>) -> u32 {
-    let exponent = bitcast<vec4<u32>>(v) & vec4(0x7f800000u);
-    let bad = select(vec4(0u), vec4(1u), exponent == vec4(0x7f800000u));
-    return bad.x + bad.y + bad.z + bad.w;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn guidance(

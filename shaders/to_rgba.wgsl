@@ -1,6 +1,8 @@
-// The decoder's picture of ±1 to packed bytes, one pixel per invocation.
+// The decoder's picture of ±1 to packed bytes, one pixel per invocation. A pixel that is infinite or NaN gets an alpha
+// of 0, by which the caller knows without another pass.
 import package::shared::element::{Element4};
 import package::shared::pixel::{pack_pixel};
+import package::shared::finite::{count_not_finite};
 @if(activations_f16) enable f16;
 
 struct Params {
@@ -21,6 +23,8 @@ fn to_rgba(
 ) {
     let i = (group.y * groups.x + group.x) * WORKGROUP + local;
     if i < params.pixels {
-        rgba[i] = pack_pixel(vec4<f32>(x[i]).xyz);
+        let colour = vec4(vec4<f32>(x[i]).xyz, 0.0);
+        let packed = pack_pixel(colour.xyz);
+        rgba[i] = select(packed & 0x00ffffffu, packed, count_not_finite(colour) == 0u);
     }
 }

@@ -3,15 +3,18 @@
 //! Decision: the projections of queries, keys and values are stacked when loading; the causal mask is the kernel's.
 //! Rejected: padding masks, which Stable Diffusion never had: it reads all 77 positions, padding included.
 
+use std::ops::Range;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::config::ClipTextConfig;
 use crate::models::loader::Loader;
 use crate::models::precision::Role;
 use crate::nn::{Heads, LayerNorm, Linear, SelfAttention};
-use crate::ops::elementwise::Activation;
+use crate::ops::elementwise::{Activation, copy_entries};
 use crate::ops::matmul::Epilogue;
 use crate::ops::{Matrix, embed};
 use crate::record::{Executor, Recorder, Resident, Tensor};
+use crate::tensor::{Shape, padded_channels};
 
 struct Mlp {
     fc1: Linear,
@@ -62,30 +65,55 @@ impl ClipTextModel {
         Ok(Self { config, activation, token_embedding, position_embedding, layers, final_layer_norm })
     }
 
-    /// Hidden states after the final norm, `[B, tokens, hidden]`, of `tokens` (u32, `[B · length]`). `skip` leaves out
-    /// that many last layers ("CLIP skip" minus one).
-    pub fn forward(
+    /// Hidden states after the final norm, `[B, tokens, hidden]`, of `tokens` (u32, `[B · length]`).
+    pub fn forward(&self, recorder: &mut Recorder, tokens: &Resident, batch: usize, length: usize) -> Result<Tensor> {
+        let x = self.embed(recorder, tokens, batch, length)?;
+        let x = self.layers(recorder, x, 0..self.layers.len())?;
+        self.final_layer_norm.forward(recorder, x)
+    }
+
+    /// As [`Self::forward`], but the batch entries from `first` on leave out the last `skip` layers: "CLIP skip", which
+    /// the reference applies to the prompt and not to the negative one.
+    pub fn forward_skipping(
         &self,
         recorder: &mut Recorder,
         tokens: &Resident,
         batch: usize,
         length: usize,
-        skip: usize,
+        (skip, first): (usize, usize),
     ) -> Result<Tensor> {
-        // 1. Embeddings
+        if skip == 0 {
+            return self.forward(recorder, tokens, batch, length);
+        }
+        let early = self.layers.len().saturating_sub(skip);
+        let x = self.embed(recorder, tokens, batch, length)?;
+        let x = self.layers(recorder, x, 0..early)?;
+        let skipped = self.final_layer_norm.forward(recorder, x)?;
+        if first == 0 {
+            return Ok(skipped);
+        }
+        let x = self.layers(recorder, x, early..self.layers.len())?;
+        let full = self.final_layer_norm.forward(recorder, x)?;
+        let mixed = recorder.tensor("hidden states", full.shape)?;
+        copy_entries(recorder, full, 0..first, mixed)?;
+        copy_entries(recorder, skipped, first..batch, mixed)?;
+        Ok(mixed)
+    }
+
+    fn embed(&self, recorder: &mut Recorder, tokens: &Resident, batch: usize, length: usize) -> Result<Tensor> {
         let [positions] = &self.position_embedding[..] else {
             return Err(Error::new(ErrorKind::DeviceLimit, "the position table does not fit one buffer"));
         };
-        let shape = crate::tensor::Shape::tokens(batch, length, self.config.hidden_size.next_multiple_of(4));
+        let shape = Shape::tokens(batch, length, padded_channels(self.config.hidden_size));
         let tokens = recorder.resident("tokens", tokens);
-        let mut x = embed::token_embedding(recorder, tokens, shape, &self.token_embedding, positions)?;
-        // 2. Layers
-        let count = self.layers.len().saturating_sub(skip);
-        for (index, layer) in self.layers.iter().take(count).enumerate() {
+        embed::token_embedding(recorder, tokens, shape, &self.token_embedding, positions)
+    }
+
+    fn layers(&self, recorder: &mut Recorder, mut x: Tensor, range: Range<usize>) -> Result<Tensor> {
+        for (index, layer) in self.layers.iter().enumerate().take(range.end).skip(range.start) {
             x = recorder.scoped(format!("layers.{index}"), |recorder| layer.forward(recorder, x, self.activation))?;
         }
-        // 3. Final norm
-        self.final_layer_norm.forward(recorder, x)
+        Ok(x)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Sums, scaling and activations that no other kernel could take along.
 
+use std::ops::Range;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::catalogue::parameters::ElementwiseParams;
 use crate::record::{Binding, Recorder, Resident, Tensor};
@@ -44,6 +46,24 @@ pub fn copy_into(recorder: &mut Recorder, x: Tensor, target: &Resident) -> Resul
     elementwise(recorder, x, None, Activation::None, 1.0, y).map(|_| ())
 }
 
+/// Copies the batch entries `entries` of an activation to the same places of `target`, which has its shape.
+pub fn copy_entries(recorder: &mut Recorder, x: Tensor, entries: Range<usize>, target: Tensor) -> Result<()> {
+    let per_entry = x.shape.positions() * x.shape.channels / 4;
+    let fits = x.shape == target.shape && x.dtype == target.dtype && x.dtype == recorder.activations();
+    if !fits || !x.shape.channels.is_multiple_of(4) || entries.end > x.shape.batch || entries.is_empty() {
+        return Err(Error::new(ErrorKind::Internal, format!("copying entries {entries:?} of {x:?} to {target:?}")));
+    }
+    let first = (entries.start * per_entry) as u32;
+    let parameters = ElementwiseParams {
+        vectors: (entries.len() * per_entry) as u32,
+        scale: 1.0,
+        x_first: first,
+        y_first: first,
+        ..ElementwiseParams::default()
+    };
+    dispatch(recorder, &parameters, x, None, target)
+}
+
 fn elementwise(
     recorder: &mut Recorder,
     x: Tensor,
@@ -58,20 +78,31 @@ fn elementwise(
     if !operands.iter().flatten().all(alike) || !x.shape.elements().is_multiple_of(4) {
         return Err(Error::new(ErrorKind::Internal, format!("elementwise on {operands:?}")));
     }
-    let variant = recorder.variant("elementwise", &[recorder.activations_feature()])?;
-    let vectors = x.shape.elements() / 4;
     let parameters = ElementwiseParams {
-        vectors: vectors as u32,
+        vectors: (x.shape.elements() / 4) as u32,
         activation: activation as u32,
         has_other: other.is_some().into(),
         scale,
+        ..ElementwiseParams::default()
     };
+    dispatch(recorder, &parameters, x, other, y)?;
+    Ok(y)
+}
+
+fn dispatch(
+    recorder: &mut Recorder,
+    parameters: &ElementwiseParams,
+    x: Tensor,
+    other: Option<Tensor>,
+    y: Tensor,
+) -> Result<()> {
+    let variant = recorder.variant("elementwise", &[recorder.activations_feature()])?;
     let bindings = [
         Binding::Buffer(x.buffer),
         other.map_or(Binding::Absent, |other| Binding::Buffer(other.buffer)),
         Binding::Buffer(y.buffer),
     ];
+    let vectors = parameters.vectors as usize;
     let workgroups = recorder.spread(vectors.div_ceil(variant.workgroup_size as usize));
-    recorder.dispatch(variant, &parameters, &bindings, workgroups, (vectors * 16) as u64)?;
-    Ok(y)
+    recorder.dispatch(variant, parameters, &bindings, workgroups, (vectors * 16) as u64)
 }

@@ -218,7 +218,9 @@ fn record_prompt<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &B
     let mut recorder = Recorder::new(model.executor.capabilities(), key.activations)?;
     let batch = key.copies * key.latents.batch;
     let hidden = recorder.scoped("text_encoder", |recorder| {
-        model.text_encoder.forward(recorder, &buffers.tokens, batch, model.prompt_tokens(), key.clip_skip)
+        let prompts = batch - key.latents.batch;
+        let skip = (key.clip_skip, prompts);
+        model.text_encoder.forward_skipping(recorder, &buffers.tokens, batch, model.prompt_tokens(), skip)
     })?;
     let key_values = recorder.scoped("unet", |recorder| model.unet.key_values(recorder, hidden))?;
     for (tensor, (resident, _)) in key_values.into_iter().zip(&buffers.key_values) {

@@ -23,7 +23,7 @@ pub struct Settings {
     /// Pixels.
     pub width: usize,
     pub height: usize,
-    /// Last layers of the text encoder that are left out.
+    /// Last layers of the text encoder that are left out for the prompt.
     pub clip_skip: usize,
 }
 

@@ -137,7 +137,7 @@ impl<E: Executor> StableDiffusion<E> {
     /// The sampler that the settings ask for, on the model's own schedule.
     pub fn sampler(&self, settings: &Settings) -> Result<Sampler> {
         let options = Options { eta: settings.eta, ..Options::new(settings.steps) };
-        table::build(settings.sampler.as_deref().unwrap_or("default"), &self.scheduler, &options)
+        table::build(settings.sampler.as_deref(), &self.scheduler, &options)
     }
 
     fn uses_f16(&self) -> bool {
@@ -295,15 +295,24 @@ async fn read_preview<E: Executor>(
     Ok(model.preview.borrow().picture(&values, stride, latents.width, latents.height))
 }
 
+/// The kernel marks a pixel that was infinite or NaN by an alpha of zero.
+fn finite_pixels(rgba: Vec<u8>) -> Result<Vec<u8>> {
+    if rgba.iter().skip(3).step_by(4).all(|&alpha| alpha == 255) { Ok(rgba) } else { Err(not_finite("decoding")) }
+}
+
+fn not_finite(what: &str) -> Error {
+    Error::new(
+        ErrorKind::NonFinite,
+        format!("The {what} gave infinite values, so there is no picture; try another seed, sampler or quantisation"),
+    )
+}
+
 async fn check_finite<E: Executor>(executor: &E, programs: &Programs<E>, what: &str) -> Result<()> {
     let count = executor.read(&programs.buffers.not_finite, 0, 4).await?;
     if count.iter().all(|&byte| byte == 0) {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::NonFinite,
-        format!("The {what} gave infinite values, so there is no picture; try another seed, sampler or quantisation"),
-    ))
+    Err(not_finite(what))
 }
 
 /// Runs the decoder, whole or tile by tile.
@@ -322,7 +331,7 @@ async fn decode<E: Executor>(
     let bytes = (tile.rows() * scale * scale * 4) as u64;
     let Some(state) = tile_state else {
         executor.run(&programs.decode, &Watched(observer)).await?;
-        let data = executor.read(pixels, 0, bytes).await?;
+        let data = finite_pixels(executor.read(pixels, 0, bytes).await?)?;
         let pictures = data.chunks_exact((width * height * 4).max(1));
         return Ok(pictures.map(|rgba| Picture { width, height, rgba: rgba.to_vec() }).collect());
     };
@@ -336,7 +345,7 @@ async fn decode<E: Executor>(
         }
         executor.write(state, 0, bytemuck::cast_slice(&values))?;
         executor.run(&programs.decode, &Watched(observer)).await?;
-        let rgba = executor.read(pixels, 0, bytes).await?;
+        let rgba = finite_pixels(executor.read(pixels, 0, bytes).await?)?;
         if let Some(mosaic) = mosaics.get_mut(image) {
             mosaic.add(&rgba, tile.width * scale, top * scale, left * scale);
         }

@@ -9,12 +9,12 @@ pub fn elementwise(invocation: &mut Invocation) -> Result<()> {
     let params: ElementwiseParams = invocation.parameters()?;
     let x = invocation.elements("x")?;
     let other = invocation.elements("other")?;
-    let y: Vec<f32> = (0..params.vectors as usize * 4)
-        .map(|i| {
-            let sum = params.scale * x[i] + if params.has_other != 0 { other[i] } else { 0.0 };
-            activate(params.activation, sum)
-        })
-        .collect();
+    let mut y = invocation.elements("y")?;
+    let (x_first, y_first) = (params.x_first as usize * 4, params.y_first as usize * 4);
+    for i in 0..params.vectors as usize * 4 {
+        let sum = params.scale * x[x_first + i] + if params.has_other != 0 { other[i] } else { 0.0 };
+        y[y_first + i] = activate(params.activation, sum);
+    }
     invocation.store_elements("y", &y)
 }
 

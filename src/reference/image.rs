@@ -14,7 +14,11 @@ pub fn to_rgba(invocation: &mut Invocation) -> Result<()> {
     let params: ToRgbaParams = invocation.parameters()?;
     let x = invocation.elements("x")?;
     let pixels = x.chunks_exact(4).take(params.pixels as usize);
-    let rgba: Vec<u32> = pixels.map(|pixel| pack_pixel([pixel[0], pixel[1], pixel[2]])).collect();
+    let pack = |pixel: &[f32]| {
+        let packed = pack_pixel([pixel[0], pixel[1], pixel[2]]);
+        if pixel[..3].iter().all(|value| value.is_finite()) { packed } else { packed & 0x00ff_ffff }
+    };
+    let rgba: Vec<u32> = pixels.map(pack).collect();
     invocation.store_words("rgba", &rgba)
 }
 

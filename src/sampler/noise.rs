@@ -1,8 +1,8 @@
 //! Random numbers that repeat what other programs draw for a seed: PyTorch's CPU generator, and CUDA's as
 //! AUTOMATIC1111 draws from it.
 //!
-//! Decision: logarithm, sine and cosine are computed in f64 from the same f32 arguments that PyTorch uses and rounded
-//! once, so that platforms agree; PyTorch's own vector code differs by a few units in the last place.
+//! Decision: logarithm, sine and cosine are computed in f64 from the same arguments that PyTorch uses and then rounded
+//! to its type, so that platforms agree; PyTorch's own vector code differs by a few units in the last place.
 //! Rejected: f32 functions, whose last bits depend on the platform's library.
 
 use std::f64::consts::TAU;
@@ -76,22 +76,37 @@ impl TorchGenerator {
     /// `torch.randn(count)`. Draws of fewer than 16 use another method than longer ones, and may leave a value over for
     /// the next short draw.
     pub fn normal(&mut self, count: usize) -> Vec<f32> {
+        self.draw(count, Kind::Single).into_iter().map(|value| value as f32).collect()
+    }
+
+    /// `torch.randn(count, dtype=torch.float16)`, widened. Not the rounded values of [`Self::normal`]: from 16 elements
+    /// on it makes another picture of the same seed.
+    pub fn normal_half(&mut self, count: usize) -> Vec<f32> {
+        self.draw(count, Kind::Half).into_iter().map(|value| value as f32).collect()
+    }
+
+    /// `torch.randn(count, dtype=torch.float64)`.
+    pub fn normal_double(&mut self, count: usize) -> Vec<f64> {
+        self.draw(count, Kind::Double)
+    }
+
+    fn draw(&mut self, count: usize, kind: Kind) -> Vec<f64> {
         if count < 16 {
-            return (0..count).map(|_| self.normal_double() as f32).collect();
+            return (0..count).map(|_| kind.rounded(self.next_normal())).collect();
         }
-        let mut values = self.uniform(count);
-        values.chunks_exact_mut(16).for_each(to_normal);
+        let mut values: Vec<f64> = (0..count).map(|_| kind.uniform(self)).collect();
+        values.chunks_exact_mut(16).for_each(|block| kind.to_normal(block));
         // A ragged end draws its last 16 values afresh, over some that are already normal.
         if !count.is_multiple_of(16)
             && let Some(tail) = values.last_chunk_mut::<16>()
         {
-            tail.iter_mut().for_each(|value| *value = self.uniform_single());
-            to_normal(tail);
+            tail.iter_mut().for_each(|value| *value = kind.uniform(self));
+            kind.to_normal(tail);
         }
         values
     }
 
-    fn normal_double(&mut self) -> f64 {
+    fn next_normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
@@ -103,14 +118,44 @@ impl TorchGenerator {
     }
 }
 
-/// Box–Muller on 16 uniforms: the first eight give radii, the last eight angles.
-fn to_normal(block: &mut [f32]) {
-    let (radii, angles) = block.split_at_mut(block.len() / 2);
-    for (radius, angle) in radii.iter_mut().zip(angles) {
-        let length = (-2.0 * f64::from(1.0 - *radius).ln()).sqrt();
-        let (sine, cosine) = f64::from(std::f32::consts::TAU * *angle).sin_cos();
-        *radius = (length * cosine) as f32;
-        *angle = (length * sine) as f32;
+/// The type of a draw, to which PyTorch rounds each operation of a long one.
+#[derive(Clone, Copy)]
+enum Kind {
+    Half,
+    Single,
+    Double,
+}
+
+impl Kind {
+    fn rounded(self, value: f64) -> f64 {
+        match self {
+            Self::Half => half::f16::from_f32(value as f32).to_f64(),
+            Self::Single => f64::from(value as f32),
+            Self::Double => value,
+        }
+    }
+
+    /// As many random bits as the type's fraction holds.
+    fn uniform(self, generator: &mut TorchGenerator) -> f64 {
+        match self {
+            Self::Half => f64::from(generator.word() & 0x7ff) * 2f64.powi(-11),
+            Self::Single => generator.uniform_single().into(),
+            Self::Double => generator.uniform_double(),
+        }
+    }
+
+    /// Box–Muller on 16 uniforms: the first eight give radii, the last eight angles.
+    fn to_normal(self, block: &mut [f64]) {
+        // The vector code for f32 takes the circle in f32, too.
+        let circle = if let Self::Single = self { self.rounded(TAU) } else { TAU };
+        let (radii, angles) = block.split_at_mut(block.len() / 2);
+        for (radius, angle) in radii.iter_mut().zip(angles) {
+            let logarithm = self.rounded((1.0 - *radius).ln());
+            let length = self.rounded((-2.0 * logarithm).sqrt());
+            let (sine, cosine) = self.rounded(circle * *angle).sin_cos();
+            *radius = self.rounded(length * self.rounded(cosine));
+            *angle = self.rounded(length * self.rounded(sine));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ fn recording(seed: u64) -> Recording {
     };
     let variant = find("elementwise", &["activations_f32"]).unwrap();
     let mut recording = Recording::default();
-    let mut push = |recording: &mut Recording, bytes| {
+    let push = |recording: &mut Recording, bytes| {
         recording.buffers.push(VirtualBuffer { label: "test", bytes, storage: Storage::Transient });
         BufferId(recording.buffers.len() as u32 - 1)
     };

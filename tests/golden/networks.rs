@@ -53,11 +53,11 @@ impl Bench {
     }
 
     /// Hidden states `[B, tokens, hidden]` of token ids `[B, tokens]`.
-    pub fn text(&self, model: &ClipTextModel, ids: &Expected, skip: usize) -> Result<Vec<f32>> {
+    pub fn text(&self, model: &ClipTextModel, ids: &Expected) -> Result<Vec<f32>> {
         let [batch, length] = ids.shape[..] else { return Err("token ids have two dimensions".into()) };
         let tokens: Vec<u32> = ids.values.iter().map(|&id| id as u32).collect();
         let tokens = self.upload(bytemuck::cast_slice(&tokens))?;
-        let rows = self.run(|recorder| Ok(model.forward(recorder, &tokens, batch, length, skip)?))?;
+        let rows = self.run(|recorder| Ok(model.forward(recorder, &tokens, batch, length)?))?;
         Ok(rows.unpadded(model.config.hidden_size))
     }
 

@@ -43,7 +43,7 @@ pub fn run(settings: &Settings, case: &Case, report: &mut Report) -> Result<()> 
         "CLIPTextModel" => {
             let model = block_on(ClipTextModel::load(block_on(config(&folder, "config.json"))?, &loader))?;
             let ids = case.tensor("input.input_ids")?;
-            let hidden = bench.text(&model, ids, 0)?;
+            let hidden = bench.text(&model, ids)?;
             compare("last_hidden_state", &hidden)?;
             compare("pooler_output", &pooled(&model.config, ids, &hidden))
         }

@@ -50,8 +50,11 @@ fn seed_of(part: &str) -> Result<u64> {
     Ok(part.strip_prefix("seed").ok_or_else(|| format!("{part} is no seed"))?.parse()?)
 }
 
-/// `randn` of `randn18`, `randint` of `randint3` and of `randint_0_1000`.
+/// `randn` of `randn18`, `randint` of `randint3` and of `randint_0_1000`; draws in another type keep its name.
 fn operation_of(draw: &str) -> String {
+    if draw.starts_with("randn_f") {
+        return draw.to_owned();
+    }
     draw.chars().take_while(char::is_ascii_alphabetic).collect()
 }
 
@@ -59,6 +62,8 @@ fn draw(generator: &mut TorchGenerator, operation: &str, count: usize) -> Result
     let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
     Ok(match operation {
         "randn" => (wide(generator.normal(count)), NORMAL),
+        "randn_f16" => (wide(generator.normal_half(count)), Bar::Equal),
+        "randn_f64" => (generator.normal_double(count), Bar::MaxAbs(1e-14)),
         "rand" => (wide(generator.uniform(count)), Bar::Equal),
         // All of the cases ask for 0 to 999.
         "randint" => ((0..count).map(|_| f64::from(generator.word() % 1000)).collect(), Bar::Equal),

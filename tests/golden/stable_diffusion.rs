@@ -121,7 +121,7 @@ fn call_by_call(
     // 1. Text encoder
     for index in 0.. {
         let Some(ids) = case.find(&format!("text_encoder.{index}.input_ids")) else { break };
-        let hidden = bench.text(text, ids, 0)?;
+        let hidden = bench.text(text, ids)?;
         let name = format!("text_encoder.{index}.last_hidden_state");
         if case.find(&name).is_some() {
             compare(&name, &hidden)?;
@@ -134,13 +134,15 @@ fn call_by_call(
     // 2. UNet. What equals the last one stored is not stored again.
     let sampler = model.sampler(request)?;
     let mut context = None;
+    let mut timestep = None;
     for (index, call) in sampler.calls().iter().enumerate() {
         let Some(output) = case.find(&format!("unet.{index}.output")) else {
             return Err(format!("the reference made only {index} calls of the UNet").into());
         };
         context = case.find(&format!("unet.{index}.encoder_hidden_states")).or(context);
         let batch = output.shape.first().copied().unwrap_or(1);
-        let timestep = case.tensor(&format!("unet.{index}.timestep"))?.floats();
+        timestep = case.find(&format!("unet.{index}.timestep")).or(timestep);
+        let timestep = timestep.ok_or("no timestep is stored")?.floats();
         let timesteps: Vec<f32> = (0..batch).map(|entry| timestep[entry.min(timestep.len() - 1)]).collect();
         let sample = match case.find(&format!("unet.{index}.sample")) {
             Some(sample) => sample.clone(),

@@ -1,6 +1,6 @@
 //! `elementwise` against its twin.
 
-use darkroom::ops::elementwise::{Activation, activate, add, scale};
+use darkroom::ops::elementwise::{Activation, activate, add, copy_entries, scale};
 use darkroom::tensor::{DType, Shape};
 use libtest_mimic::Trial;
 
@@ -27,6 +27,19 @@ pub fn trials() -> Vec<Trial> {
             Ok(())
         }));
     }
+    trials.extend(activations().into_iter().map(|dtype| {
+        Trial::test(format!("elementwise.copy_entries.activations_{dtype}"), move || {
+            let shape = Shape::tokens(4, 77, 20);
+            agree(dtype, &operands(shape, dtype), tolerance(dtype), &|recorder, inputs| {
+                let a = tensor(recorder, &inputs[0], shape)?;
+                let b = tensor(recorder, &inputs[1], shape)?;
+                let mixed = recorder.tensor("mixed", shape)?;
+                copy_entries(recorder, a, 0..3, mixed)?;
+                copy_entries(recorder, b, 3..4, mixed)?;
+                Ok(mixed)
+            })
+        })
+    }));
     trials
 }
 
