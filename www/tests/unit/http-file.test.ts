@@ -67,6 +67,16 @@ test("reads in ascending order share few responses", async () => {
   expect(received).toBe(big.length);
 });
 
+test("a bias that lies before its weight costs no request of its own", async () => {
+  const file = await opened("big.bin");
+  for (let start = 100_000; start + 300_000 < big.length; start += 300_000) {
+    const middle = start + 2_000;
+    expect(Buffer.compare(await file.read(middle, start + 300_000), big.subarray(middle, start + 300_000))).toBe(0);
+    expect(Buffer.compare(await file.read(start, middle), big.subarray(start, middle))).toBe(0);
+  }
+  expect(server.requests.length).toBeLessThanOrEqual(4);
+});
+
 test("reads in any order, and at once, give the right bytes", async () => {
   const file = await opened("big.bin");
   const spans = Array.from({ length: 40 }, (_, i) => {
