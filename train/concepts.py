@@ -303,7 +303,23 @@ tooth: tooth
 santa-claus: santa claus
 """
 
+# Picked five times as often as the rest: what a visitor asks for first.
+CORE = set("""
+dog-face cat-face mouse-face rabbit-face fox bear panda koala tiger-face lion cow-face pig-face frog monkey-face unicorn penguin bird
+baby-chick duck owl butterfly honeybee snail lady-beetle turtle t-rex octopus crab fish tropical-fish dolphin whale elephant hedgehog
+red-apple pear tangerine lemon banana watermelon grapes strawberry cherries peach pineapple tomato eggplant avocado broccoli carrot
+ear-of-corn mushroom bread cheese-wedge hamburger french-fries pizza hot-dog egg popcorn soft-ice-cream doughnut cookie birthday-cake
+cupcake lollipop candy hot-beverage beer-mug wine-glass rose sunflower tulip cherry-blossom cactus evergreen-tree deciduous-tree
+palm-tree maple-leaf christmas-tree grinning-face face-with-tears-of-joy smiling-face-with-heart-eyes smiling-face-with-sunglasses
+winking-face slightly-smiling-face slightly-frowning-face crying-face angry-face star-struck thinking-face smiling-face-with-horns ghost
+skull alien robot jack-o-lantern red-heart blue-heart green-heart purple-heart fire star sun full-moon crescent-moon cloud rainbow
+snowflake snowman-without-snow droplet high-voltage globe-showing-europe-africa ringed-planet house castle automobile bus police-car bicycle airplane
+rocket flying-saucer sailboat soccer-ball basketball trophy balloon wrapped-gift teddy-bear game-die artist-palette crown top-hat t-shirt
+high-heeled-shoe gem-stone umbrella guitar bell television camera light-bulb key locked magnet bomb envelope
+""".split())
+
 CONCEPTS = {}  # icon name -> list of phrases
 for line in filter(None, (line.strip() for line in LINES.splitlines())):
     name, _, words = line.partition(":")
     CONCEPTS[name] = [word.strip() for word in words.split("|")] if words else [name.replace("-", " ")]
+assert CORE <= CONCEPTS.keys(), CORE - CONCEPTS.keys()
