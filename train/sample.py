@@ -55,22 +55,30 @@ a green car on a yellow background, twemoji style""".replace("hot air", "earth")
 
 
 @torch.no_grad()
-def draw(network, tokens, vae, prompts, steps=25, guidance=4.0, seed=0, negative=""):
-    """Pictures [N, 64, 64, 3] u8 of the prompts; a prompt gets the same noise whatever its neighbours are."""
+def sample_latents(network, tokens, prompts, steps=25, guidance=4.0, seed=0, negative=""):
+    """Latents [N, 4, 16, 16] of the prompts; a prompt gets the same noise whatever its neighbours are."""
     levels = signal_levels()
     noise = [torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(seed * 1000 + i)) for i in range(len(prompts))]
-    latents = torch.stack(noise)
+    latents = torch.stack(noise).contiguous(memory_format=torch.channels_last)
     states = network.states(torch.cat([tokens([negative] * len(prompts)), tokens(prompts)]))
     times = torch.arange(steps - 1, -1, -1) * (1000 // steps) + 1
     for time in times:
         level = levels[time]
         before = levels[time - 1000 // steps] if time >= 1000 // steps else levels[0]
         both = torch.cat([latents, latents])
-        empty, full = network.unet(both, time, states).sample.chunk(2)
+        with torch.autocast("cpu", torch.bfloat16):
+            empty, full = network.unet(both, time, states).sample.float().chunk(2)
         velocity = empty + guidance * (full - empty)
         clean = level.sqrt() * latents - (1 - level).sqrt() * velocity
         noise = level.sqrt() * velocity + (1 - level).sqrt() * latents
         latents = before.sqrt() * clean + (1 - before).sqrt() * noise
+    return latents
+
+
+@torch.no_grad()
+def draw(network, tokens, vae, prompts, *settings, **named):
+    """Pictures [N, 64, 64, 3] u8."""
+    latents = sample_latents(network, tokens, prompts, *settings, **named)
     pixels = vae.decode(latents / vae.config.scaling_factor).sample
     return ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
 

@@ -3,7 +3,7 @@
 Decision: two single-thread processes on shared weights (each with its own data, gradients and optimiser: "Hogwild"), bf16
 autocast, channels_last. Beside other jobs this is ten times faster than one process with two threads, whose every parallel
 region waits for the starved thread. The rate falls over the last third of the wall-clock time given by --until.
-Times are drawn denser where noise is high (72 % above 500): there the prompt decides what the picture will be, while removing
+Times are drawn denser where noise is high (63 % above 500): there the prompt decides what the picture will be, while removing
 the last noise is much the same for all pictures and is learned soon.
 Rejected: synchronous data parallelism (waits in the same way), min-SNR weights (they silence the high-noise steps).
 """
@@ -36,11 +36,11 @@ def options():
 
 
 def optimizers(network, args):
-    hidden, rest, words = [], [], [*network.text.parameters(), *network.sketch.parameters(), *network.places.parameters()]
-    for name, weight in network.unet.named_parameters():
-        matrix = weight.ndim >= 2 and not name.startswith(("conv_in", "conv_out")) and args.optimizer == "muon"
-        (hidden if matrix else rest).append(weight)
-    groups = [{"params": rest, "lr": args.lr}, {"params": words, "lr": args.lr / 2}]
+    hidden, rest = [], []
+    for name, weight in network.named_parameters():
+        outer = "embedding" in name or name.startswith(("unet.conv_in", "unet.conv_out", "sketch", "places"))
+        (hidden if weight.ndim >= 2 and not outer and args.optimizer == "muon" else rest).append(weight)
+    groups = [{"params": rest, "lr": args.lr}]
     found = [torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True)]
     return found + ([Muon(hidden, args.lr)] if hidden else [])
 
@@ -53,9 +53,6 @@ def work(rank, network, tokens, args, counter, begin, state):
     if state and "optimizers" in state:
         for engine, saved in zip(engines, state["optimizers"]):
             engine.load_state_dict(saved)
-    peaks = [group["lr"] for engine in engines for group in engine.param_groups]
-    if state:
-        peaks = [args.lr, args.lr / 2, args.lr][:len(peaks)]
     average = copy.deepcopy(network) if rank == 0 else None
     if average is not None and state:
         average.load_state_dict(state["ema"])
@@ -64,12 +61,12 @@ def work(rank, network, tokens, args, counter, begin, state):
     log = open(STATE / f"{args.name}.log", "a") if rank == 0 else None
     while (now := time.time()) < end:
         rate = min(1, (step + 1) / 100) * min(1, (end - now) / (0.35 * (end - begin)) + 0.02)
-        for group, peak in zip((g for e in engines for g in e.param_groups), peaks):
-            group["lr"] = peak * rate
+        for group in (g for engine in engines for g in engine.param_groups):
+            group["lr"] = args.lr * rate
         latents, captions = data.batch(2 * args.batch)
         order = torch.randperm(2 * args.batch)  # half of them for the text encoder's sketch alone
         latents, captions = latents[order], [captions[i] for i in order]
-        times = ((torch.randperm(args.batch) + torch.rand(args.batch)) / args.batch) ** 0.55 * 1000
+        times = ((torch.randperm(args.batch) + torch.rand(args.batch)) / args.batch) ** 0.7 * 1000
         times = times.long().clamp(max=999)
         level = levels[times][:, None, None, None]
         clean = latents[:args.batch]
