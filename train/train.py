@@ -30,6 +30,7 @@ def options():
     parser.add_argument("--optimizer", choices=["muon", "adam"], default="muon")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--sketch", type=float, default=0.5, help="weight of the sketch error")
+    parser.add_argument("--warm", type=int, default=20, help="steps over which the rate rises")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--name", default="train", help="state file and log: state/NAME.pt, state/NAME.log")
     return parser.parse_args()
@@ -60,7 +61,7 @@ def work(rank, network, tokens, args, counter, begin, state):
     step, quarters, shown, saved_at, count_then = 0, torch.zeros(4, 2), time.time(), time.time(), counter.item()
     log = open(STATE / f"{args.name}.log", "a") if rank == 0 else None
     while (now := time.time()) < end:
-        rate = min(1, (step + 1) / 100) * min(1, (end - now) / (0.35 * (end - begin)) + 0.02)
+        rate = min(1, (step + 1) / args.warm) * min(1, (end - now) / (0.35 * (end - begin)) + 0.02)
         for group in (g for engine in engines for g in engine.param_groups):
             group["lr"] = args.lr * rate
         latents, captions = data.batch(2 * args.batch)
