@@ -47,21 +47,30 @@ pub struct Outcome {
     pub retried_in_f32: bool,
 }
 
-/// Runs the pipeline. Non-finite values are answered once by f32 activations, then by `NonFinite`.
+/// Runs the pipeline. A lack of memory is answered once by guidance in two passes, non-finite values once by f32
+/// activations; what fails then is the caller's.
 pub async fn txt2img<E: Executor>(
     model: &StableDiffusion<E>,
     settings: &Settings,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
-    match run(model, settings, observer).await {
-        Err(error) if error.kind == ErrorKind::NonFinite && model.uses_f16() => {
+    let mut retried_in_f32 = false;
+    loop {
+        let error = match run(model, settings, observer).await {
+            Ok(outcome) => return Ok(Outcome { retried_in_f32, ..outcome }),
+            Err(error) => error,
+        };
+        let short = matches!(error.kind, ErrorKind::OutOfMemory | ErrorKind::DeviceLimit);
+        if short && settings.guided() && model.passes.get() == 1 {
+            model.guide_in_two_passes();
+        } else if error.kind == ErrorKind::NonFinite && model.uses_f16() {
             model.activations.set(DType::F32);
             model.vae_activations.set(DType::F32);
-            model.forget_programs();
-            let outcome = run(model, settings, observer).await?;
-            Ok(Outcome { retried_in_f32: true, ..outcome })
+            retried_in_f32 = true;
+        } else {
+            return Err(error);
         }
-        result => result,
+        model.forget_programs();
     }
 }
 

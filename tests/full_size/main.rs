@@ -120,7 +120,10 @@ fn tell_plan(model: &StableDiffusion<Gpu>, size: usize) -> Result<(), Box<dyn Er
 }
 
 fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
-    let gpu = Rc::new(pollster::block_on(Gpu::open(&AdapterChoice { name: arguments.adapter.clone() }))?);
+    let gpu = Rc::new(pollster::block_on(Gpu::open(&AdapterChoice {
+        name: arguments.adapter.clone(),
+        ..AdapterChoice::default()
+    }))?);
     println!("adapter: {}", gpu.capabilities().name);
     // 1. Load
     let clock = Instant::now();
