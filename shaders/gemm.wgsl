@@ -8,7 +8,7 @@ import package::shared::gemm_sums::{Sums};
 
 @if(partials) @group(0) @binding(3) var<storage, read_write> partial_sums: array<vec4<f32>>; // [splits, end_row, columns]
 
-@if(tile_registers) const WORKGROUP = 64u;
+@if(tile_registers) const WORKGROUP = 16u;
 
 @compute @workgroup_size(WORKGROUP)
 fn gemm(
@@ -44,11 +44,19 @@ fn gemm(
     }
 }
 
+// A loop, though the rows must be told apart: the epilogue is long, and compilers would inline it once a row.
 fn finish_rows(split: u32, row: u32, column: u32, stride: u32, sums: Sums) {
-    finish_row(split, row, column, sums.low0, sums.high0);
-    finish_row(split, row + stride, column, sums.low1, sums.high1);
-    finish_row(split, row + 2u * stride, column, sums.low2, sums.high2);
-    finish_row(split, row + 3u * stride, column, sums.low3, sums.high3);
+    for (var i = 0u; i < 4u; i++) {
+        var low = sums.low0;
+        var high = sums.high0;
+        switch i {
+            case 1u: { low = sums.low1; high = sums.high1; }
+            case 2u: { low = sums.low2; high = sums.high2; }
+            case 3u: { low = sums.low3; high = sums.high3; }
+            default: {}
+        }
+        finish_row(split, row + i * stride, column, low, high);
+    }
 }
 
 fn finish_row(split: u32, row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {

@@ -15,15 +15,19 @@ fn finish(row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {
     }
     let entry = row / params.batch_rows;
     let first = biased(entry, column, low);
+    let has_second = column + 1u < params.columns;
+    var second = high;
+    if has_second {
+        second = activate(params.activation, biased(entry, column + 1u, high));
+    }
     if params.gated != 0u {
-        let gate = activate(params.activation, biased(entry, column + 1u, high));
-        store(row * (params.columns / 2u) + column / 2u, first * gate);
+        store(row * (params.columns / 2u) + column / 2u, first * second);
         return;
     }
     let i = row * params.columns + column;
     store(i, activate(params.activation, first));
-    if column + 1u < params.columns {
-        store(i + 1u, activate(params.activation, biased(entry, column + 1u, high)));
+    if has_second {
+        store(i + 1u, second);
     }
 }
 

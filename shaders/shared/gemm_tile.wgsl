@@ -13,11 +13,10 @@ const TILE_ROWS = 4u * ROW_STRIDE;
 @if(activations_f16) const SLAB = 8u;
 @if(activations_f32) const SLAB = 4u;
 
-// By depth in the slab, then row or column; one more than needed, so that a depth's writes spread over the memory banks.
-const INPUT_STRIDE = TILE_ROWS + 1u;
-const WEIGHT_STRIDE = 4u * TILE_COLUMNS + 1u;
-var<workgroup> input_tile: array<Element4, SLAB * INPUT_STRIDE>;
-var<workgroup> weight_tile: array<Element4, SLAB * WEIGHT_STRIDE>;
+// By depth in the slab, then row or column: one more than needed, so that a depth's writes spread over the memory banks.
+// Arrays in arrays, so that bounds checks of the inner loop are of the depth, alike for all, or do not depend on it.
+var<workgroup> input_tile: array<array<Element4, TILE_ROWS + 1u>, SLAB>;
+var<workgroup> weight_tile: array<array<Element4, 4u * TILE_COLUMNS + 1u>, SLAB>;
 
 // The sums of rows first_row + local / 8 + {0, 1, 2, 3} · ROW_STRIDE, columns first_column + 2 · (local % 8) + {0, 1},
 // over depths from `begin` to before `end`.
@@ -29,17 +28,16 @@ fn product(first_row: u32, first_column: u32, begin: u32, end: u32, local: u32) 
     let place1 = place(first_row + slab_row + WORKGROUP / SLAB);
     @if(activations_f16) let place2 = place(first_row + slab_row + 2u * WORKGROUP / SLAB);
     @if(activations_f16) let place3 = place(first_row + slab_row + 3u * WORKGROUP / SLAB);
-    let input_write = slab_k * INPUT_STRIDE + slab_row;
     let lane_row = local / 8u;
     let lane_column = local % 8u;
 
     for (var slab = begin; slab < end; slab += SLAB) {
         let k = slab + slab_k;
         let step = step_at(k);
-        input_tile[input_write] = input_at(place0, step);
-        input_tile[input_write + WORKGROUP / SLAB] = input_at(place1, step);
-        @if(activations_f16) { input_tile[input_write + 2u * WORKGROUP / SLAB] = input_at(place2, step); }
-        @if(activations_f16) { input_tile[input_write + 3u * WORKGROUP / SLAB] = input_at(place3, step); }
+        input_tile[slab_k][slab_row] = input_at(place0, step);
+        input_tile[slab_k][slab_row + WORKGROUP / SLAB] = input_at(place1, step);
+        @if(activations_f16) { input_tile[slab_k][slab_row + 2u * WORKGROUP / SLAB] = input_at(place2, step); }
+        @if(activations_f16) { input_tile[slab_k][slab_row + 3u * WORKGROUP / SLAB] = input_at(place3, step); }
         // Column 8 · i + j lies at 8 · j + i: neighbouring invocations then read neighbouring vec4s below.
         for (var at = slab_row; at < 4u * TILE_COLUMNS; at += WORKGROUP / SLAB) {
             let column = 4u * first_column + (at % 8u) * 8u + at / 8u;
@@ -47,34 +45,36 @@ fn product(first_row: u32, first_column: u32, begin: u32, end: u32, local: u32) 
             if column < 4u * params.columns && k < params.depth {
                 loaded = Element4(weights_at(column, k));
             }
-            weight_tile[slab_k * WEIGHT_STRIDE + at] = loaded;
+            weight_tile[slab_k][at] = loaded;
         }
         workgroupBarrier();
 
-        for (var depth = 0u; depth < SLAB; depth++) {
-            let at = depth * WEIGHT_STRIDE + lane_column;
-            let low = transpose(mat4x4<f32>(
-                vec4<f32>(weight_tile[at]),
-                vec4<f32>(weight_tile[at + 8u]),
-                vec4<f32>(weight_tile[at + 16u]),
-                vec4<f32>(weight_tile[at + 24u]),
-            ));
-            let high = transpose(mat4x4<f32>(
-                vec4<f32>(weight_tile[at + 32u]),
-                vec4<f32>(weight_tile[at + 40u]),
-                vec4<f32>(weight_tile[at + 48u]),
-                vec4<f32>(weight_tile[at + 56u]),
-            ));
-            let row = depth * INPUT_STRIDE + lane_row;
-            add_products(
-                &sums,
-                vec4<f32>(input_tile[row]),
-                vec4<f32>(input_tile[row + ROW_STRIDE]),
-                vec4<f32>(input_tile[row + 2u * ROW_STRIDE]),
-                vec4<f32>(input_tile[row + 3u * ROW_STRIDE]),
-                low,
-                high,
-            );
+        // By fours, which compilers unroll.
+        for (var four = 0u; four < SLAB; four += 4u) {
+            for (var one = 0u; one < 4u; one++) {
+                let depth = four + one;
+                let low = transpose(mat4x4<f32>(
+                    vec4<f32>(weight_tile[depth][lane_column]),
+                    vec4<f32>(weight_tile[depth][lane_column + 8u]),
+                    vec4<f32>(weight_tile[depth][lane_column + 16u]),
+                    vec4<f32>(weight_tile[depth][lane_column + 24u]),
+                ));
+                let high = transpose(mat4x4<f32>(
+                    vec4<f32>(weight_tile[depth][lane_column + 32u]),
+                    vec4<f32>(weight_tile[depth][lane_column + 40u]),
+                    vec4<f32>(weight_tile[depth][lane_column + 48u]),
+                    vec4<f32>(weight_tile[depth][lane_column + 56u]),
+                ));
+                add_products(
+                    &sums,
+                    vec4<f32>(input_tile[depth][lane_row]),
+                    vec4<f32>(input_tile[depth][lane_row + ROW_STRIDE]),
+                    vec4<f32>(input_tile[depth][lane_row + 2u * ROW_STRIDE]),
+                    vec4<f32>(input_tile[depth][lane_row + 3u * ROW_STRIDE]),
+                    low,
+                    high,
+                );
+            }
         }
         workgroupBarrier();
     }

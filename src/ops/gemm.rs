@@ -37,7 +37,7 @@ impl Tile {
         match self {
             Self::Rows128 => rows.div_ceil(128) * columns.div_ceil(64),
             Self::Rows32 => rows.div_ceil(32) * columns.div_ceil(64),
-            Self::Registers => (rows.div_ceil(8) * columns.div_ceil(8)).div_ceil(64),
+            Self::Registers => (rows.div_ceil(8) * columns.div_ceil(8)).div_ceil(16),
         }
     }
 }

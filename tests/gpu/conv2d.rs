@@ -4,11 +4,13 @@ use darkroom::error::Result;
 use darkroom::ops::Matrix;
 use darkroom::ops::conv2d::{Convolution, conv2d_with};
 use darkroom::ops::gemm::Choice;
-use darkroom::record::Tensor;
+use darkroom::ops::matmul::Epilogue;
+use darkroom::record::{Executor, Tensor};
+use darkroom::reference::Reference;
 use darkroom::tensor::{DType, Shape};
 use libtest_mimic::{Failed, Trial};
 
-use crate::harness::{activations, agree, tensor, tolerance};
+use crate::harness::{Input, activations, agree, outcome, tensor, tolerance, values, with_gpu};
 use crate::matmul::{EPILOGUES, WEIGHTS, choices, epilogue, epilogue_inputs, poisoned, weights};
 
 /// Inputs 0 and 1 are image and weights, 2 to 4 the epilogue's.
@@ -58,7 +60,7 @@ fn cases() -> Vec<Case> {
 }
 
 pub fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials = vec![Trial::test("conv2d.not_a_number_stays_in_its_windows", not_a_number)];
     for dtype in activations() {
         for weights in WEIGHTS {
             for choice in choices(weights) {
@@ -102,4 +104,37 @@ fn run(
     .map_err(|error| {
         format!("{input} + {second} → {outputs}, {convolution:?}: {}", error.message().unwrap_or("")).into()
     })
+}
+
+/// A pixel that is not a number spoils the outputs whose windows hold it and no others: K is not a multiple of any slab,
+/// and what a tile reads past its end must not meet the weights.
+fn not_a_number() -> std::result::Result<(), Failed> {
+    let input = Shape::image(1, 9, 11, 4);
+    let mut pixels = values(1, input.elements(), 1.0);
+    pixels[(4 * input.width + 5) * input.channels] = f32::NAN;
+    for weight_type in WEIGHTS {
+        let (weights, columns) = weights(2, weight_type, 8, 36);
+        let inputs = [Input::elements(&pixels, DType::F32), weights];
+        for choice in choices(weight_type) {
+            let body = |recorder: &mut _, inputs: &[_]| {
+                let x = tensor(recorder, &inputs[0], input)?;
+                let weights = Matrix { resident: inputs[1].clone(), dtype: weight_type, rows: 8, columns };
+                let same = Convolution::same(3, input.height, input.width);
+                conv2d_with(recorder, x, None, &weights, &same, &Epilogue::default(), Some(choice))
+            };
+            let spoilt = |values: Vec<f32>| values.iter().map(|value| value.is_nan()).collect::<Vec<_>>();
+            with_gpu(|gpu| {
+                let gpu = gpu.map_err(|error| error.to_string())?;
+                let reference = Reference::new(gpu.capabilities().clone());
+                let expected = outcome(&reference, DType::F32, &inputs, &body).map_err(|error| error.to_string())?;
+                let actual = outcome(&*gpu, DType::F32, &inputs, &body).map_err(|error| error.to_string())?;
+                let expected = spoilt(expected);
+                if expected.iter().filter(|spoilt| **spoilt).count() != 9 * 8 || expected != spoilt(actual) {
+                    return Err(Failed::from(format!("{weight_type} {choice:?}")));
+                }
+                Ok(())
+            })?;
+        }
+    }
+    Ok(())
 }

@@ -79,7 +79,7 @@ pub fn epilogue<'a>(
     let residual = tensor(recorder, &inputs[RESIDUAL], shape)?;
     let half_residual = tensor(recorder, &inputs[RESIDUAL], halved)?;
     let bias = Some(&inputs[BIAS]);
-    let gated = shape.channels % 8 == 0;
+    let gated = shape.channels.is_multiple_of(8);
     Ok(match number {
         0 => Epilogue::default(),
         1 => Epilogue { bias, activation: Activation::QuickGelu, ..Epilogue::default() },
