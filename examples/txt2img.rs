@@ -143,7 +143,7 @@ impl Observer for Terminal {
 
 async fn draw(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let terminal = Terminal { part: Cell::new(0) };
-    let gpu = Rc::new(Gpu::open(&AdapterChoice { name: arguments.adapter.clone() }).await?);
+    let gpu = Rc::new(Gpu::open(&AdapterChoice { name: arguments.adapter.clone(), ..AdapterChoice::default() }).await?);
     eprintln!("{}", gpu.capabilities().name);
     let folder = DirectoryFolder::new(&arguments.model);
     let options = LoadOptions { precision: arguments.precision, activations: arguments.activations };

@@ -10,6 +10,8 @@ use crate::record::Capabilities;
 pub struct AdapterChoice {
     /// Part of the adapter's name, case ignored; natively only. None: the system's preferred one.
     pub name: Option<String>,
+    /// Use at most this much of a binding, to run as on a smaller device.
+    pub most_binding_bytes: Option<u64>,
 }
 
 pub(super) struct Device {
@@ -65,7 +67,10 @@ pub(super) async fn open(choice: &AdapterChoice) -> Result<Device> {
         software: is_software(&info),
         max_buffer_bytes: limits.max_buffer_size,
         // Bindings are cut to 32-bit sizes, so that no kernel needs wider indices.
-        max_binding_bytes: limits.max_storage_buffer_binding_size.min(u64::from(u32::MAX) & !255),
+        max_binding_bytes: limits
+            .max_storage_buffer_binding_size
+            .min(u64::from(u32::MAX) & !255)
+            .min(choice.most_binding_bytes.unwrap_or(u64::MAX)),
         max_workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
         max_workgroup_storage_bytes: limits.max_compute_workgroup_storage_size,
         max_invocations_per_workgroup: limits.max_compute_invocations_per_workgroup,

@@ -7,14 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use half::{bf16, f16};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::index::{Index, MAX_INDEX_BYTES};
-use crate::formats::ldm::{self, Part, Piece};
-use crate::formats::safetensors::{self, ElementType, Entry, Header};
-use crate::formats::{aliases, json};
+use crate::formats::ldm::{self, Part};
+use crate::formats::{aliases, gguf, json, safetensors};
+use crate::models::stored::{self, Storage, StoredTensor};
 use crate::source::{ByteSource, Folder, read_all, read_exactly, read_whole};
 
 /// Which of several copies to take, best first: names that stand between stem and extension; empty for none.
@@ -26,15 +25,8 @@ const MAX_CONFIG_BYTES: u64 = 16_000_000;
 pub struct Checkpoint {
     name: String,
     files: Vec<Rc<dyn ByteSource>>,
-    tensors: BTreeMap<String, StoredTensor>,
-}
-
-struct StoredTensor {
-    /// Index into `files`.
-    file: usize,
-    entry: Entry,
-    /// The file has the matrix with rows and columns exchanged; `entry.shape` is as it is read.
-    transposed: bool,
+    /// With the index of its file.
+    tensors: BTreeMap<String, (usize, StoredTensor)>,
 }
 
 /// Reads a JSON file of a folder, e.g. `unet/config.json`.
@@ -71,30 +63,25 @@ impl Checkpoint {
         Err(refuse_pickle_or_nothing(folder, component, &directory, variants).await)
     }
 
-    /// Opens a single safetensors file.
+    /// Opens one file, safetensors or GGUF, that holds one network.
     pub async fn from_file(source: Rc<dyn ByteSource>) -> Result<Self> {
-        let header = read_header(source.as_ref()).await?;
-        let stored = header
-            .tensors
-            .into_iter()
-            .map(|(name, entry)| (name, StoredTensor { file: 0, entry, transposed: false }))
-            .collect();
+        let stored = read_tensors(source.as_ref()).await?;
+        let stored = stored.into_iter().map(|(name, tensor)| (name, (0, tensor))).collect();
         Ok(Self::assemble(source.name().to_owned(), vec![Rc::clone(&source)], stored))
     }
 
     /// Opens a network within a single-file checkpoint, under the names of `diffusers`.
     pub async fn from_single_file(source: Rc<dyn ByteSource>, part: Part) -> Result<Self> {
-        let header = read_header(source.as_ref()).await?;
-        let names: BTreeSet<&str> = header.tensors.keys().map(String::as_str).collect();
+        let tensors = read_tensors(source.as_ref()).await?;
+        let names: BTreeSet<&str> = tensors.keys().map(String::as_str).collect();
         let origins = ldm::tensors(&names, part).map_err(|error| error.within(source.name()))?;
         let mut stored = BTreeMap::new();
         for (name, origin) in origins {
-            let entry = header.tensors.get(&origin.name).and_then(|entry| piece_of(entry, origin.piece));
-            let entry = entry.ok_or_else(|| {
+            let tensor = tensors.get(&origin.name).and_then(|tensor| tensor.piece(origin.piece)).ok_or_else(|| {
                 let message = format!("{}: {} has no shape to take {name} from", source.name(), origin.name);
                 Error::new(ErrorKind::TensorShape, message)
             })?;
-            stored.insert(name, StoredTensor { file: 0, entry, transposed: origin.piece == Piece::Transposed });
+            stored.insert(name, (0, tensor));
         }
         Ok(Self::assemble(format!("{} ({})", source.name(), part.name()), vec![Rc::clone(&source)], stored))
     }
@@ -107,23 +94,23 @@ impl Checkpoint {
             let source = folder.open(&format!("{directory}{part}")).await?.ok_or_else(|| {
                 Error::new(ErrorKind::NotFound, format!("{name}: the index names the part {part}, which is absent"))
             })?;
-            let mut header = read_header(source.as_ref()).await?;
+            let mut tensors = read_tensors(source.as_ref()).await?;
             // The index decides: a tensor that it gives to another part, or to none, is left alone.
             for (tensor, _) in index.files.iter().filter(|(_, file)| *file == part) {
-                let entry = header.tensors.remove(tensor).ok_or_else(|| {
+                let found = tensors.remove(tensor).ok_or_else(|| {
                     Error::new(
                         ErrorKind::TensorMissing,
                         format!("{name}: the index promises {tensor} in {part}, which does not hold it"),
                     )
                 })?;
-                stored.insert(tensor.clone(), StoredTensor { file: files.len(), entry, transposed: false });
+                stored.insert(tensor.clone(), (files.len(), found));
             }
             files.push(source);
         }
         Ok(Self::assemble(name, files, stored))
     }
 
-    fn assemble(name: String, files: Vec<Rc<dyn ByteSource>>, stored: BTreeMap<String, StoredTensor>) -> Self {
+    fn assemble(name: String, files: Vec<Rc<dyn ByteSource>>, stored: BTreeMap<String, (usize, StoredTensor)>) -> Self {
         let names: BTreeSet<&str> = stored.keys().map(String::as_str).collect();
         let canonical: Vec<String> = names.iter().map(|name| aliases::canonical(name, &names)).collect();
         let tensors = canonical.into_iter().zip(stored.into_values()).collect();
@@ -146,16 +133,17 @@ impl Checkpoint {
 
     /// The shape as stored, outermost dimension first.
     pub fn shape(&self, tensor: &str) -> Result<&[usize]> {
-        Ok(&self.find(tensor)?.entry.shape)
+        Ok(&self.find(tensor)?.1.shape)
     }
 
-    pub fn element(&self, tensor: &str) -> Result<ElementType> {
-        Ok(self.find(tensor)?.entry.element)
+    /// How a tensor's values are encoded in its file.
+    pub fn storage(&self, tensor: &str) -> Result<Storage> {
+        Ok(self.find(tensor)?.1.storage)
     }
 
     /// Bytes that a tensor takes in its file, for progress.
     pub fn stored_bytes(&self, tensor: &str) -> Result<u64> {
-        let range = &self.find(tensor)?.entry.range;
+        let range = &self.find(tensor)?.1.range;
         Ok(range.end - range.start)
     }
 
@@ -172,40 +160,42 @@ impl Checkpoint {
         ))
     }
 
-    /// All values, in the order of the file, widened to f32.
+    /// All values, in the order of the shape, widened to f32.
     pub async fn read(&self, tensor: &str) -> Result<Vec<f32>> {
-        let stored = self.find(tensor)?;
-        let values = self.read_bytes(tensor, stored, stored.entry.range.clone()).await?;
-        Ok(if stored.transposed { transpose(&values, &stored.entry.shape) } else { values })
+        let (file, stored) = self.find(tensor)?;
+        let bytes = self.read_bytes(*file, stored.range.clone()).await?;
+        stored.decode_all(&bytes).map_err(|error| error.within(format_args!("{}: {tensor}", self.name)))
     }
 
     /// The values of consecutive rows, where a row is everything that one index of the first dimension holds.
     pub async fn read_rows(&self, tensor: &str, rows: Range<usize>) -> Result<Vec<f32>> {
-        let stored = self.find(tensor)?;
-        let range = row_bytes(&stored.entry, &rows).ok_or_else(|| {
-            Error::new(
-                ErrorKind::TensorShape,
-                format!("{}: {tensor} of shape {:?} has no rows {rows:?}", self.name, stored.entry.shape),
-            )
-        })?;
-        if stored.transposed {
-            // Its rows are columns of the file; only small projections are stored so.
-            let values = self.read(tensor).await?;
-            let width = stored.entry.shape.last().copied().unwrap_or(1);
-            return Ok(values.chunks(width.max(1)).take(rows.end).skip(rows.start).flatten().copied().collect());
+        let (file, stored) = self.find(tensor)?;
+        let row_shape = match stored.shape.split_first() {
+            Some((count, row_shape)) if rows.start <= rows.end && rows.end <= *count => row_shape,
+            _ => {
+                let message = format!("{}: {tensor} of shape {:?} has no rows {rows:?}", self.name, stored.shape);
+                return Err(Error::new(ErrorKind::TensorShape, message));
+            }
+        };
+        if let Some(range) = stored.row_range(&rows) {
+            let bytes = self.read_bytes(*file, range).await?;
+            let decoded = stored.storage.decode(&bytes);
+            return decoded.map_err(|error| error.within(format_args!("{}: {tensor}", self.name)));
         }
-        self.read_bytes(tensor, stored, range).await
+        // The rows do not lie together: columns of the file, or parts of blocks. Only few and small tensors are so.
+        let row = row_shape.iter().product::<usize>().max(1);
+        let values = self.read(tensor).await?;
+        Ok(values.chunks(row).take(rows.end).skip(rows.start).flatten().copied().collect())
     }
 
-    async fn read_bytes(&self, tensor: &str, stored: &StoredTensor, range: Range<u64>) -> Result<Vec<f32>> {
-        let source = self.files.get(stored.file).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("{}: {tensor} lies in a file that is not open", self.name))
+    async fn read_bytes(&self, file: usize, range: Range<u64>) -> Result<Vec<u8>> {
+        let source = self.files.get(file).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("{}: a tensor lies in a file that is not open", self.name))
         })?;
-        let bytes = read_exactly(source.as_ref(), range).await?;
-        widen(stored.entry.element, &bytes).map_err(|error| error.within(format_args!("{}: {tensor}", self.name)))
+        read_exactly(source.as_ref(), range).await
     }
 
-    fn find(&self, tensor: &str) -> Result<&StoredTensor> {
+    fn find(&self, tensor: &str) -> Result<&(usize, StoredTensor)> {
         self.tensors.get(tensor).ok_or_else(|| {
             Error::new(
                 ErrorKind::TensorMissing,
@@ -215,67 +205,38 @@ impl Checkpoint {
     }
 }
 
+/// Reads and checks the header of a file, safetensors or GGUF.
+async fn read_tensors(source: &dyn ByteSource) -> Result<BTreeMap<String, StoredTensor>> {
+    let mark = read_exactly(source, 0..source.length().min(4)).await?;
+    if mark == b"GGUF" {
+        Ok(stored::of_gguf(read_gguf_header(source).await?))
+    } else {
+        Ok(stored::of_safetensors(read_safetensors_header(source).await?))
+    }
+}
+
+/// Reads and checks the header of a GGUF file.
+pub async fn read_gguf_header(source: &dyn ByteSource) -> Result<gguf::Header> {
+    let length = source.length();
+    let mut given = length.min(gguf::FIRST_READ_BYTES);
+    loop {
+        let beginning = read_exactly(source, 0..given).await?;
+        match gguf::parse(&beginning, length).map_err(|error| error.within(source.name()))? {
+            gguf::Progress::Complete(header) => return Ok(header),
+            // It is always more, and never more than a header may have.
+            gguf::Progress::More(needed) => given = needed,
+        }
+    }
+}
+
 /// Reads and checks the header of a safetensors file.
-pub async fn read_header(source: &dyn ByteSource) -> Result<Header> {
+pub async fn read_safetensors_header(source: &dyn ByteSource) -> Result<safetensors::Header> {
     let length = source.length();
     let prefix = read_exactly(source, 0..length.min(safetensors::PREFIX_BYTES)).await?;
     let within = |error: Error| error.within(source.name());
     let header_length = safetensors::header_length(&prefix, length).map_err(within)?;
     let range = safetensors::PREFIX_BYTES..safetensors::PREFIX_BYTES + header_length;
     safetensors::parse(&read_exactly(source, range).await?, length).map_err(within)
-}
-
-/// Widens floating elements to f32; f64 is rounded.
-pub fn widen(element: ElementType, bytes: &[u8]) -> Result<Vec<f32>> {
-    Ok(match element {
-        ElementType::F32 => bytes.as_chunks().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect(),
-        ElementType::F16 => bytes.as_chunks().0.iter().map(|chunk| f16::from_le_bytes(*chunk).to_f32()).collect(),
-        ElementType::BF16 => bytes.as_chunks().0.iter().map(|chunk| bf16::from_le_bytes(*chunk).to_f32()).collect(),
-        ElementType::F64 => bytes.as_chunks().0.iter().map(|chunk| f64::from_le_bytes(*chunk) as f32).collect(),
-        _ => {
-            return Err(Error::new(ErrorKind::Unsupported, format!("weights of the type {element} cannot be used")));
-        }
-    })
-}
-
-fn row_bytes(entry: &Entry, rows: &Range<usize>) -> Option<Range<u64>> {
-    let (count, row_shape) = entry.shape.split_first()?;
-    if rows.start > rows.end || rows.end > *count {
-        return None;
-    }
-    let row =
-        row_shape.iter().try_fold(entry.element.bytes(), |size, dimension| size.checked_mul(*dimension as u64))?;
-    let start = entry.range.start.checked_add(row.checked_mul(rows.start as u64)?)?;
-    let end = entry.range.start.checked_add(row.checked_mul(rows.end as u64)?)?;
-    Some(start..end)
-}
-
-/// The entry that a piece of a tensor has: a third of its rows is a third of its bytes.
-fn piece_of(entry: &Entry, piece: Piece) -> Option<Entry> {
-    let mut part = entry.clone();
-    match piece {
-        Piece::Whole => {}
-        Piece::Third(third) => {
-            let rows = part.shape.first_mut().filter(|rows| rows.is_multiple_of(3))?;
-            *rows /= 3;
-            let range = row_bytes(entry, &(third * *rows..(third + 1) * *rows))?;
-            part.range = range;
-        }
-        Piece::Transposed => {
-            part.shape.reverse();
-            if part.shape.len() != 2 {
-                return None;
-            }
-        }
-    }
-    Some(part)
-}
-
-/// Exchanges rows and columns; `shape` is that of the result.
-fn transpose(values: &[f32], shape: &[usize]) -> Vec<f32> {
-    let [rows, columns] = shape else { return values.to_vec() };
-    let at = |row: usize, column: usize| values.get(column * rows + row).copied();
-    (0..*rows).flat_map(|row| (0..*columns).filter_map(move |column| at(row, column))).collect()
 }
 
 fn without_trailing_ones(shape: &[usize]) -> &[usize] {

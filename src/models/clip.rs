@@ -95,8 +95,8 @@ impl ClipTextModel {
         let x = self.layers(recorder, x, early..self.layers.len())?;
         let full = self.final_layer_norm.forward(recorder, x)?;
         let mixed = recorder.tensor("hidden states", full.shape)?;
-        copy_entries(recorder, full, 0..first, mixed)?;
-        copy_entries(recorder, skipped, first..batch, mixed)?;
+        copy_entries(recorder, full, 0..first, mixed, 0)?;
+        copy_entries(recorder, skipped, first..batch, mixed, first)?;
         Ok(mixed)
     }
 

@@ -6,6 +6,7 @@ pub mod config;
 pub mod loader;
 pub mod precision;
 mod resnet;
+pub mod stored;
 mod transformer_2d;
 pub mod unet;
 pub mod vae;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::catalogue::parameters::ElementwiseParams;
 use crate::record::{Binding, Recorder, Resident, Tensor};
+use crate::tensor::Shape;
 
 /// Activation functions, numbered as in `shaders/shared/activation.wgsl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,19 +47,29 @@ pub fn copy_into(recorder: &mut Recorder, x: Tensor, target: &Resident) -> Resul
     elementwise(recorder, x, None, Activation::None, 1.0, y).map(|_| ())
 }
 
-/// Copies the batch entries `entries` of an activation to the same places of `target`, which has its shape.
-pub fn copy_entries(recorder: &mut Recorder, x: Tensor, entries: Range<usize>, target: Tensor) -> Result<()> {
+/// Copies the batch entries `entries` of an activation to `target`, from its entry `first` on. Both have the same size
+/// of an entry.
+pub fn copy_entries(
+    recorder: &mut Recorder,
+    x: Tensor,
+    entries: Range<usize>,
+    target: Tensor,
+    first: usize,
+) -> Result<()> {
     let per_entry = x.shape.positions() * x.shape.channels / 4;
-    let fits = x.shape == target.shape && x.dtype == target.dtype && x.dtype == recorder.activations();
-    if !fits || !x.shape.channels.is_multiple_of(4) || entries.end > x.shape.batch || entries.is_empty() {
+    let alike = Shape { batch: x.shape.batch, ..target.shape } == x.shape
+        && x.dtype == target.dtype
+        && x.dtype == recorder.activations()
+        && x.shape.channels.is_multiple_of(4);
+    let fits = entries.end <= x.shape.batch && first + entries.len() <= target.shape.batch && !entries.is_empty();
+    if !alike || !fits {
         return Err(Error::new(ErrorKind::Internal, format!("copying entries {entries:?} of {x:?} to {target:?}")));
     }
-    let first = (entries.start * per_entry) as u32;
     let parameters = ElementwiseParams {
         vectors: (entries.len() * per_entry) as u32,
         scale: 1.0,
-        x_first: first,
-        y_first: first,
+        x_first: (entries.start * per_entry) as u32,
+        y_first: (first * per_entry) as u32,
         ..ElementwiseParams::default()
     };
     dispatch(recorder, &parameters, x, None, target)

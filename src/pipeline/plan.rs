@@ -27,7 +27,7 @@ impl<E: Executor> StableDiffusion<E> {
     pub fn plan(&self, settings: &Settings) -> Result<Plan> {
         settings.check(self.size_step())?;
         let sampler = self.sampler(settings)?;
-        let key = Key::new(self, settings, sampler.memories().into())?;
+        let key = Key::new(self, settings, sampler.memories())?;
         let mut count = 0;
         let mut imagine = |_label: &str, bytes: u64| {
             count += 1;

@@ -6,7 +6,7 @@
 //! anew in every step.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::elementwise::copy_into;
+use crate::ops::elementwise::{copy_entries, copy_into};
 use crate::ops::image::to_rgba;
 use crate::ops::sampling::{
     GUIDANCE_BYTES, Guidance, MAX_REGISTERS, PROGRAM_BYTES, Registers, guidance, model_input, sampler_step,
@@ -24,6 +24,8 @@ pub struct Key {
     pub latents: Shape,
     /// Batch entries of the network per image: 2 with guidance.
     pub copies: usize,
+    /// Runs of the network per call: 2 where a batch of both halves of guidance takes too much memory.
+    pub passes: usize,
     pub guidance: Guidance,
     /// Sample, model output, noise, memories, and the predicted clean latent for previews.
     pub registers: usize,
@@ -52,6 +54,7 @@ impl Key {
                 model.vae.config.latent_channels,
             ),
             copies: if settings.guided() { 2 } else { 1 },
+            passes: if settings.guided() { model.passes.get() } else { 1 },
             guidance,
             registers,
             clip_skip: settings.clip_skip,
@@ -70,8 +73,8 @@ impl Key {
 pub struct Buffers {
     /// u32 `[copies · images][tokens]`
     pub tokens: Resident,
-    /// Keys and values, one `[copies · images, tokens, 2 · channels]` per cross attention.
-    pub key_values: Vec<(Resident, Shape)>,
+    /// For every pass the keys and values, one `[batch of the pass, tokens, 2 · channels]` per cross attention.
+    pub key_values: Vec<Vec<(Resident, Shape)>>,
     /// f32 `[copies · images]`
     pub timesteps: Resident,
     /// f32 registers, see [`Registers`].
@@ -134,9 +137,13 @@ impl Buffers {
         let tokens = model.prompt_tokens();
         let element = key.activations.element_bytes().unwrap_or(4);
         let mut key_values = Vec::new();
-        for channels in model.unet.key_value_channels() {
-            let shape = Shape::tokens(batch, tokens, channels);
-            key_values.push((create("keys and values", (shape.elements() * element) as u64)?, shape));
+        for _ in 0..key.passes {
+            let mut of_pass = Vec::new();
+            for channels in model.unet.key_value_channels() {
+                let shape = Shape::tokens(batch / key.passes, tokens, channels);
+                of_pass.push((create("keys and values", (shape.elements() * element) as u64)?, shape));
+            }
+            key_values.push(of_pass);
         }
         Ok(Self {
             tokens: create("tokens", (batch * tokens * 4) as u64)?,
@@ -163,7 +170,7 @@ impl Buffers {
             &self.decode_program,
             &self.decode.pixels,
         ];
-        let key_values = self.key_values.iter().map(|(resident, _)| resident);
+        let key_values = self.key_values.iter().flatten().map(|(resident, _)| resident);
         others.into_iter().chain(key_values).chain(&self.decode.tile_state).map(Resident::bytes).sum()
     }
 }
@@ -222,9 +229,12 @@ fn record_prompt<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &B
         let skip = (key.clip_skip, prompts);
         model.text_encoder.forward_skipping(recorder, &buffers.tokens, batch, model.prompt_tokens(), skip)
     })?;
-    let key_values = recorder.scoped("unet", |recorder| model.unet.key_values(recorder, hidden))?;
-    for (tensor, (resident, _)) in key_values.into_iter().zip(&buffers.key_values) {
-        copy_into(&mut recorder, tensor, resident)?;
+    for (pass, targets) in buffers.key_values.iter().enumerate() {
+        let context = entries_of_pass(&mut recorder, hidden, pass, key.passes)?;
+        let key_values = recorder.scoped("unet", |recorder| model.unet.key_values(recorder, context))?;
+        for (tensor, (resident, _)) in key_values.into_iter().zip(targets) {
+            copy_into(&mut recorder, tensor, resident)?;
+        }
     }
     Ok(recorder.finish())
 }
@@ -232,19 +242,51 @@ fn record_prompt<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &B
 fn record_denoise<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &Buffers) -> Result<Recording> {
     let mut recorder = Recorder::new(model.executor.capabilities(), key.activations)?;
     let registers = Registers { state: &buffers.state, count: key.registers, shape: key.latents };
-    let sample = model_input(&mut recorder, &registers, &buffers.program, key.copies)?;
-    let key_values = buffers
-        .key_values
-        .iter()
-        .map(|(resident, shape)| recorder.resident_tensor("keys and values", resident, *shape, key.activations))
-        .collect::<Result<Vec<Tensor>>>()?;
-    let output =
-        recorder.scoped("unet", |recorder| model.unet.forward(recorder, sample, &buffers.timesteps, &key_values))?;
+    let sample = model_input(&mut recorder, &registers, &buffers.program, key.copies / key.passes)?;
+    let mut outputs = Vec::new();
+    for key_values in &buffers.key_values {
+        let key_values = key_values
+            .iter()
+            .map(|(resident, shape)| recorder.resident_tensor("keys and values", resident, *shape, key.activations))
+            .collect::<Result<Vec<Tensor>>>()?;
+        outputs.push(
+            recorder
+                .scoped("unet", |recorder| model.unet.forward(recorder, sample, &buffers.timesteps, &key_values))?,
+        );
+    }
+    let output = one_batch(&mut recorder, &outputs)?;
     recorder.scoped("sampler", |recorder| {
         guidance(recorder, output, &registers, key.guidance, &buffers.guidance, &buffers.not_finite)?;
         sampler_step(recorder, &registers, &buffers.program, None)
     })?;
     Ok(recorder.finish())
+}
+
+/// The part of a batch that a pass runs on.
+fn entries_of_pass(recorder: &mut Recorder, x: Tensor, pass: usize, passes: usize) -> Result<Tensor> {
+    if passes == 1 {
+        return Ok(x);
+    }
+    let batch = x.shape.batch / passes;
+    let part = recorder.tensor("entries", Shape { batch, ..x.shape })?;
+    copy_entries(recorder, x, pass * batch..(pass + 1) * batch, part, 0)?;
+    Ok(part)
+}
+
+/// The outputs of all passes as one batch.
+fn one_batch(recorder: &mut Recorder, outputs: &[Tensor]) -> Result<Tensor> {
+    match outputs {
+        [] => Err(Error::new(ErrorKind::Internal, "no pass of the network")),
+        [output] => Ok(*output),
+        [first, ..] => {
+            let batch = first.shape.batch;
+            let whole = recorder.tensor("outputs", Shape { batch: batch * outputs.len(), ..first.shape })?;
+            for (pass, output) in outputs.iter().enumerate() {
+                copy_entries(recorder, *output, 0..batch, whole, pass * batch)?;
+            }
+            Ok(whole)
+        }
+    }
 }
 
 fn record_decode<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &Buffers) -> Result<Recording> {

@@ -63,6 +63,8 @@ pub struct StableDiffusion<E: Executor> {
     pub(super) activations: Cell<DType>,
     /// Of the decoder.
     pub(super) vae_activations: Cell<DType>,
+    /// Runs of the denoiser per guided call: one batch of both halves, or one after the other.
+    pub(super) passes: Cell<usize>,
     pub(super) programs: RefCell<Option<Programs<E>>>,
     pub(super) preview: RefCell<PreviewFactors>,
     name: String,
@@ -131,6 +133,7 @@ impl<E: Executor> StableDiffusion<E> {
             scheduler,
             activations: Cell::new(activations),
             vae_activations: Cell::new(activations),
+            passes: Cell::new(1),
             programs: RefCell::new(None),
             preview: RefCell::new(preview),
             name: folder.name().to_owned(),
@@ -209,6 +212,11 @@ impl<E: Executor> StableDiffusion<E> {
 
     pub fn tokenizer(&self) -> &ClipTokenizer {
         &self.tokenizer
+    }
+
+    /// Runs the halves of guidance one after the other: slower where the device is large, but with half the activations.
+    pub fn guide_in_two_passes(&self) {
+        self.passes.set(2);
     }
 
     /// Gives up programs and their memory; the next generation makes them again.

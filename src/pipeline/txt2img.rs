@@ -4,12 +4,12 @@ use web_time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::sampling::{Line, encode_guidance, encode_program};
-use crate::pipeline::observer::{Observer, Phase, Watched};
-use crate::pipeline::programs::{DecodeBuffers, Key, Programs};
+use crate::pipeline::observer::{Observer, Phase, Unobserved, Watched};
+use crate::pipeline::programs::{Buffers, DecodeBuffers, Key, Programs, record};
 use crate::pipeline::settings::Settings;
 use crate::pipeline::stable_diffusion::StableDiffusion;
 use crate::pipeline::tiling::{Mosaic, Tile};
-use crate::record::Executor;
+use crate::record::{Executor, Recording};
 use crate::sampler::noise::TorchGenerator;
 use crate::sampler::{Call, Options, Register, Sampler, table};
 use crate::tensor::{DType, padded_channels};
@@ -47,21 +47,30 @@ pub struct Outcome {
     pub retried_in_f32: bool,
 }
 
-/// Runs the pipeline. Non-finite values are answered once by f32 activations, then by `NonFinite`.
+/// Runs the pipeline. A lack of memory is answered once by guidance in two passes, non-finite values once by f32
+/// activations; what fails then is the caller's.
 pub async fn txt2img<E: Executor>(
     model: &StableDiffusion<E>,
     settings: &Settings,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
-    match run(model, settings, observer).await {
-        Err(error) if error.kind == ErrorKind::NonFinite && model.uses_f16() => {
+    let mut retried_in_f32 = false;
+    loop {
+        let error = match run(model, settings, observer).await {
+            Ok(outcome) => return Ok(Outcome { retried_in_f32, ..outcome }),
+            Err(error) => error,
+        };
+        let short = matches!(error.kind, ErrorKind::OutOfMemory | ErrorKind::DeviceLimit);
+        if short && settings.guided() && model.passes.get() == 1 {
+            model.guide_in_two_passes();
+        } else if error.kind == ErrorKind::NonFinite && model.uses_f16() {
             model.activations.set(DType::F32);
             model.vae_activations.set(DType::F32);
-            model.forget_programs();
-            let outcome = run(model, settings, observer).await?;
-            Ok(Outcome { retried_in_f32: true, ..outcome })
+            retried_in_f32 = true;
+        } else {
+            return Err(error);
         }
-        result => result,
+        model.forget_programs();
     }
 }
 
@@ -69,7 +78,7 @@ async fn run<E: Executor>(model: &StableDiffusion<E>, settings: &Settings, obser
     // 1. Check the request
     settings.check(model.size_step())?;
     let sampler = model.sampler(settings)?;
-    let key = Key::new(model, settings, sampler.memories().into())?;
+    let key = Key::new(model, settings, sampler.memories())?;
     // 2. Programs for this shape, kept for the next picture
     let taken = model.programs.borrow_mut().take().filter(|programs| programs.key == key);
     let programs = match taken {
@@ -105,7 +114,7 @@ async fn generate<E: Executor>(
     observer.phase(Phase::Denoise);
     let mut noise = NoiseSource::new(settings);
     let initial = noise.draw(&programs.key, sampler.initial_scale());
-    write_register(executor, programs, 0, &initial)?;
+    write_register(executor, &programs.key, &programs.buffers, 0, &initial)?;
     let guidance = encode_guidance(settings.guidance as f32, settings.guidance_rescale as f32);
     executor.write(&programs.buffers.guidance, 0, &guidance)?;
     executor.write(&programs.buffers.not_finite, 0, &[0; 4])?;
@@ -114,7 +123,7 @@ async fn generate<E: Executor>(
     for (index, call) in sampler.calls().iter().enumerate() {
         let begin = Instant::now();
         let preview = observer.wants_preview();
-        denoise_call(executor, programs, call, &mut noise, preview)?;
+        prepare_call(executor, &programs.key, &programs.buffers, call, &mut noise, preview)?;
         executor.run(&programs.denoise, &Watched(observer)).await?;
         let picture = if preview { Some(read_preview(model, programs).await?) } else { None };
         observer.step(index + 1, steps, begin.elapsed().as_secs_f64(), picture);
@@ -138,6 +147,29 @@ impl<E: Executor> StableDiffusion<E> {
     pub fn sampler(&self, settings: &Settings) -> Result<Sampler> {
         let options = Options { eta: settings.eta, ..Options::new(settings.steps) };
         table::build(settings.sampler.as_deref(), &self.scheduler, &options)
+    }
+
+    /// The recordings of a generation by name, with their buffers filled as for the first call; for checking them one
+    /// dispatch at a time.
+    pub fn recordings(&self, settings: &Settings) -> Result<[(&'static str, Recording); 3]> {
+        settings.check(self.size_step())?;
+        let sampler = self.sampler(settings)?;
+        let key = Key::new(self, settings, sampler.memories())?;
+        let buffers = Buffers::new(self, &key, &mut |label, bytes| self.executor.create(label, bytes))?;
+        let tokens = tokens(self, settings, &Unobserved)?;
+        self.executor.write(&buffers.tokens, 0, bytemuck::cast_slice(&tokens))?;
+        let mut noise = NoiseSource::new(settings);
+        let initial = noise.draw(&key, sampler.initial_scale());
+        self.executor.write(&buffers.state, 0, bytemuck::cast_slice(&initial))?;
+        let guidance = encode_guidance(settings.guidance as f32, settings.guidance_rescale as f32);
+        self.executor.write(&buffers.guidance, 0, &guidance)?;
+        let scale = 1.0 / self.vae.config.scaling_factor;
+        self.executor.write(&buffers.decode_program, 0, &encode_program(&[], scale, 0.0)?)?;
+        if let Some(call) = sampler.calls().first() {
+            prepare_call(&*self.executor, &key, &buffers, call, &mut noise, false)?;
+        }
+        let recordings = record(self, &key, &buffers)?;
+        Ok([("prompt", recordings.prompt), ("denoise", recordings.denoise), ("decode", recordings.decode)])
     }
 
     fn uses_f16(&self) -> bool {
@@ -230,18 +262,18 @@ fn to_planes(key: &Key, register: &[f32]) -> Vec<f32> {
 }
 
 /// Writes what changes from call to call: timestep, program, noise.
-fn denoise_call<E: Executor>(
+fn prepare_call<E: Executor>(
     executor: &E,
-    programs: &Programs<E>,
+    key: &Key,
+    buffers: &Buffers,
     call: &Call,
     noise: &mut NoiseSource,
     preview: bool,
 ) -> Result<()> {
-    let Programs { key, buffers, .. } = programs;
     let timesteps = vec![call.timestep as f32; key.copies * key.latents.batch];
     executor.write(&buffers.timesteps, 0, bytemuck::cast_slice(&timesteps))?;
     if call.draws_noise {
-        write_register(executor, programs, register_index(Register::Noise), &noise.draw(key, 1.0))?;
+        write_register(executor, key, buffers, register_index(Register::Noise), &noise.draw(key, 1.0))?;
     }
     let mut lines = Vec::new();
     if preview {
@@ -273,9 +305,15 @@ fn register_floats(key: &Key) -> usize {
     key.latents.rows() * padded_channels(key.latents.channels)
 }
 
-fn write_register<E: Executor>(executor: &E, programs: &Programs<E>, register: usize, values: &[f32]) -> Result<()> {
-    let offset = register * register_floats(&programs.key) * 4;
-    executor.write(&programs.buffers.state, offset as u64, bytemuck::cast_slice(values))
+fn write_register<E: Executor>(
+    executor: &E,
+    key: &Key,
+    buffers: &Buffers,
+    register: usize,
+    values: &[f32],
+) -> Result<()> {
+    let offset = register * register_floats(key) * 4;
+    executor.write(&buffers.state, offset as u64, bytemuck::cast_slice(values))
 }
 
 async fn read_register<E: Executor>(executor: &E, programs: &Programs<E>, register: usize) -> Result<Vec<f32>> {

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use darkroom::error::{ErrorKind, Result};
+use darkroom::formats::gguf::TensorType;
 use darkroom::formats::json;
 use darkroom::formats::ldm::Part;
 use darkroom::formats::safetensors::ElementType;
-use darkroom::models::checkpoint::{Checkpoint, read_config, widen};
+use darkroom::models::checkpoint::{Checkpoint, read_config};
+use darkroom::models::stored::Storage;
 use darkroom::source::{
     ByteSource, DirectoryFolder, FileSource, Folder, LocalFuture, MemoryFolder, MemorySource, check_relative, read_all,
 };
@@ -156,7 +158,7 @@ fn tensors_are_read_whole_or_in_rows_and_checked() {
     assert_eq!(block_on(checkpoint.read_rows("scalar", 0..1)).unwrap_err().kind, ErrorKind::TensorShape);
 
     assert_eq!(checkpoint.shape("w").unwrap(), [4, 3, 1, 1]);
-    assert_eq!(checkpoint.element("w").unwrap(), ElementType::F32);
+    assert_eq!(checkpoint.storage("w").unwrap(), Storage::Elements(ElementType::F32));
     assert_eq!(checkpoint.stored_bytes("w").unwrap(), 48);
     assert!(checkpoint.expect_shape("w", &[4, 3]).is_ok());
     assert!(checkpoint.expect_shape("w", &[4, 3, 1, 1]).is_ok());
@@ -166,6 +168,10 @@ fn tensors_are_read_whole_or_in_rows_and_checked() {
     let error = block_on(checkpoint.read("absent")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::TensorMissing);
     assert!(error.message.contains("absent"), "{error}");
+}
+
+fn widen(element: ElementType, bytes: &[u8]) -> Result<Vec<f32>> {
+    Storage::Elements(element).decode(bytes)
 }
 
 #[test]
@@ -181,7 +187,7 @@ fn every_floating_type_is_widened_exactly() {
     assert_eq!(widen(ElementType::F64, &0.1_f64.to_le_bytes()).unwrap(), [0.1]);
     assert!(widen(ElementType::F16, &0x7e00_u16.to_le_bytes()).unwrap()[0].is_nan());
     for element in [ElementType::I64, ElementType::U8, ElementType::F8E4M3, ElementType::Bool] {
-        assert_eq!(widen(element, &[0; 8]).unwrap_err().kind, ErrorKind::Unsupported);
+        assert_eq!(Storage::Elements(element).decode(&[0; 8]).unwrap_err().kind, ErrorKind::Unsupported);
     }
 }
 
@@ -293,7 +299,10 @@ fn a_single_file_opens() {
     let path = golden("single_file/sd15_tiny_ldm_f16.safetensors");
     let checkpoint = block_on(Checkpoint::from_file(Rc::new(FileSource::open(&path).unwrap()))).unwrap();
     assert!(checkpoint.contains("first_stage_model.decoder.conv_in.weight"));
-    assert_eq!(checkpoint.element("first_stage_model.decoder.conv_in.weight").unwrap(), ElementType::F16);
+    assert_eq!(
+        checkpoint.storage("first_stage_model.decoder.conv_in.weight").unwrap(),
+        Storage::Elements(ElementType::F16)
+    );
 }
 
 /// The single file holds the same weights as the folder, under other names.
@@ -317,6 +326,72 @@ fn a_single_file_equals_its_folder() {
     let error = block_on(Checkpoint::from_single_file(file, Part::TextEncoder2)).err().unwrap();
     assert_eq!(error.kind, ErrorKind::NotFound);
     assert!(error.message.contains("text_encoder_2"), "{error}");
+}
+
+/// A quantised UNet has the folder's names and shapes, and its values to the precision of its blocks.
+#[test]
+fn a_gguf_file_equals_its_folder_nearly() {
+    let folder = DirectoryFolder::new(golden("sd15/model"));
+    let parted = block_on(Checkpoint::open(&folder, "unet")).unwrap();
+    for (kind, tensor_type, step) in [("Q8_0", TensorType::Q8_0, 1.0 / 127.0), ("Q4_0", TensorType::Q4_0, 1.0 / 8.0)] {
+        let file = Rc::new(FileSource::open(&golden(&format!("gguf/sd15_unet_{kind}.gguf"))).unwrap());
+        let single = block_on(Checkpoint::from_single_file(file, Part::Unet)).unwrap();
+        assert_eq!(single.names().collect::<Vec<_>>(), parted.names().collect::<Vec<_>>());
+        let mut quantised = 0;
+        for name in single.names() {
+            single.expect_shape(name, parted.shape(name).unwrap()).unwrap();
+            let (values, exact) = (block_on(single.read(name)).unwrap(), block_on(parted.read(name)).unwrap());
+            let largest = exact.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+            // Q8_0 is off by half a step, Q4_0 by a whole one at the end of its range.
+            let allowed = match single.storage(name).unwrap() {
+                Storage::Blocks(stored) if stored == tensor_type => {
+                    quantised += 1;
+                    largest * step * 1.01
+                }
+                _ => largest * 1e-3,
+            };
+            let furthest = values.iter().zip(&exact).fold(0.0_f32, |far, (a, b)| far.max((a - b).abs()));
+            assert!(values.len() == exact.len() && furthest <= allowed, "{kind} {name}: {furthest} of {largest}");
+            let rows = parted.shape(name).unwrap()[0];
+            let some = block_on(single.read_rows(name, 1..rows)).unwrap();
+            assert_eq!(some, values[values.len() / rows..], "{name}");
+        }
+        assert!(quantised > 50, "{quantised} quantised tensors");
+    }
+}
+
+/// A convolution that was flattened to fit the blocks gets back its shape, and rows that are parts of blocks are read.
+#[test]
+fn a_flattened_tensor_has_its_noted_shape() {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
+    let shape: Vec<u8> = [4_i32, 2, 2, 2].iter().flat_map(|dimension| dimension.to_le_bytes()).collect();
+    let mut file = [
+        &b"GGUF\x03\0\0\0"[..],
+        &1_u64.to_le_bytes(),
+        &1_u64.to_le_bytes(),
+        &text("comfy.gguf.orig_shape.w"),
+        &9_u32.to_le_bytes(),
+        &5_u32.to_le_bytes(),
+        &4_u64.to_le_bytes(),
+        &shape,
+        &text("w"),
+        &1_u32.to_le_bytes(),
+        &32_u64.to_le_bytes(),
+        &8_u32.to_le_bytes(),
+        &0_u64.to_le_bytes(),
+    ]
+    .concat();
+    file.resize(file.len().next_multiple_of(32), 0);
+    file.extend(f16::from_f32(0.5).to_le_bytes());
+    file.extend(0..32_u8);
+    let checkpoint = block_on(Checkpoint::from_file(Rc::new(MemorySource::new("file", file)))).unwrap();
+    assert_eq!(checkpoint.shape("w").unwrap(), [4, 2, 2, 2]);
+    let expected: Vec<f32> = (0..32).map(|value| value as f32 / 2.0).collect();
+    assert_eq!(block_on(checkpoint.read("w")).unwrap(), expected);
+    assert_eq!(block_on(checkpoint.read_rows("w", 1..3)).unwrap(), expected[8..24]);
+    let error = Storage::Blocks(TensorType::Q4K).decode(&[0; 144]).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unsupported);
+    assert!(error.message.contains("Q4_K"), "{error}");
 }
 
 #[test]

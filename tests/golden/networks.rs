@@ -27,7 +27,10 @@ pub fn gpu(settings: &Settings) -> Result<Rc<Gpu>> {
         if let Some(gpu) = slot {
             return Ok(gpu.clone());
         }
-        let gpu = Rc::new(pollster::block_on(Gpu::open(&AdapterChoice { name: settings.adapter.clone() }))?);
+        let gpu = Rc::new(pollster::block_on(Gpu::open(&AdapterChoice {
+            name: settings.adapter.clone(),
+            ..AdapterChoice::default()
+        }))?);
         println!("adapter: {}", gpu.capabilities().name);
         // Never dropped: wgpu's own thread locals may be gone before ours are.
         std::mem::forget(gpu.clone());

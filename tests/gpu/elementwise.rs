@@ -34,8 +34,8 @@ pub fn trials() -> Vec<Trial> {
                 let a = tensor(recorder, &inputs[0], shape)?;
                 let b = tensor(recorder, &inputs[1], shape)?;
                 let mixed = recorder.tensor("mixed", shape)?;
-                copy_entries(recorder, a, 0..3, mixed)?;
-                copy_entries(recorder, b, 3..4, mixed)?;
+                copy_entries(recorder, a, 1..4, mixed, 0)?;
+                copy_entries(recorder, b, 0..1, mixed, 3)?;
                 Ok(mixed)
             })
         })

@@ -18,12 +18,16 @@ thread_local! {
     static GPU: RefCell<Option<std::result::Result<Rc<Gpu>, Error>>> = const { RefCell::new(None) };
 }
 
+/// The adapter that the tests run on.
+pub fn adapter() -> AdapterChoice {
+    AdapterChoice { name: std::env::var("DARKROOM_ADAPTER").ok(), ..AdapterChoice::default() }
+}
+
 /// This thread's device.
 pub fn with_gpu<T>(body: impl FnOnce(std::result::Result<Rc<Gpu>, Error>) -> T) -> T {
     let gpu = GPU.with_borrow_mut(|gpu| {
         gpu.get_or_insert_with(|| {
-            let choice = AdapterChoice { name: std::env::var("DARKROOM_ADAPTER").ok() };
-            let gpu = pollster::block_on(Gpu::open(&choice)).map(Rc::new);
+            let gpu = pollster::block_on(Gpu::open(&adapter())).map(Rc::new);
             // Never dropped: wgpu's own thread locals may be gone before ours are.
             std::mem::forget(gpu.clone());
             gpu

@@ -10,6 +10,7 @@ mod harness;
 mod image;
 mod matmul;
 mod norm;
+mod pipeline;
 mod sampling;
 
 use libtest_mimic::{Arguments, Trial};
@@ -32,6 +33,7 @@ fn main() {
     on_gpu.extend(embed::trials());
     on_gpu.extend(image::trials());
     on_gpu.extend(sampling::trials());
+    on_gpu.extend(pipeline::trials());
     trials.extend(on_gpu.into_iter().map(|trial| trial.with_ignored_flag(adapter.is_err() && !required)));
     libtest_mimic::run(&arguments, trials).exit();
 }

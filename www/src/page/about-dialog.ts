@@ -55,10 +55,10 @@ export class AboutDialog extends StudioElement {
     return html`
       <dialog aria-labelledby="heading" @click=${this.#outside}>
         <div class="sheet">
-          <header>
+          <div class="top">
             <h2 id="heading">${text.heading}</h2>
             <button class="bare icon" type="button" aria-label=${text.close} @click=${() => this.dialog.close()}>${icons.close}</button>
-          </header>
+          </div>
           <p>${text.what}</p>
           ${this.#gpu()}
           <p>${text.model}</p>

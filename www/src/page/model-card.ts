@@ -98,7 +98,7 @@ export class ModelCard extends StudioElement {
       input:checked + span {
         position: relative;
         border-color: var(--accent);
-        background: color-mix(in srgb, var(--accent) 16%, transparent);
+        background: color-mix(in srgb, var(--accent) 10%, transparent);
         color: var(--accent);
       }
       input:focus-visible + span {

@@ -63,10 +63,10 @@ export class ModelDialog extends StudioElement {
     return html`
       <dialog aria-labelledby="heading" @click=${this.#outside}>
         <div class="sheet">
-          <header>
+          <div class="top">
             <h2 id="heading">${text.heading}</h2>
             <button class="bare icon" type="button" aria-label=${text.close} @click=${() => this.dialog.close()}>${icons.close}</button>
-          </header>
+          </div>
           <p class="quiet">${text.intro}</p>
           ${this.#builtIn()} ${this.#address()} ${this.#folder()}
         </div>

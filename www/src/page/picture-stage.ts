@@ -46,10 +46,11 @@ export class PictureStage extends StudioElement {
               ${picture
                 ? html`<img class=${small ? "hard" : ""} src=${picture.address} width=${width} height=${height} alt=${words().stage.alt(prompt)} />`
                 : nothing}
-              ${this.#note()}
+              ${this.#invitation()}
             </div>
             <figcaption title=${prompt}>${prompt || html`&#8203;`}</figcaption>
           </figure>
+          ${this.#note()}
         </div>
         <div class="below">${progress ? html`<dr-progress-line .progress=${progress}></dr-progress-line>` : picture ? this.#actions(picture) : this.#idle()}</div>
       </section>
@@ -74,9 +75,9 @@ export class PictureStage extends StudioElement {
     this.#drawn = grain;
   }
 
-  /** Words on the paper: an invitation, or what went wrong. */
+  /** What went wrong, on a slip of paper of its own: a flat picture would leave it no room. */
   #note() {
-    const { run, model, gallery } = this.studio;
+    const { run, model } = this.studio;
     const text = words();
     if (this.support !== "yes") {
       return html`<div class="note" role="alert"><h3>${text.support.heading}</h3><p>${text.support[this.support]}</p></div>`;
@@ -86,8 +87,14 @@ export class PictureStage extends StudioElement {
     if (model.state.status === "failed" && model.state.failure.code !== "cancelled") {
       return this.#failure(text.failures.modelHeading, model.state.failure, () => void this.studio.open());
     }
-    if (gallery.shown) return nothing;
-    return html`<p class="invitation">${text.stage.empty}</p>`;
+    return nothing;
+  }
+
+  #invitation() {
+    const { run, gallery, model } = this.studio;
+    const failed = run.failure || (model.state.status === "failed" && model.state.failure.code !== "cancelled");
+    const quiet = !run.progress && !gallery.shown && !failed && this.support === "yes";
+    return quiet ? html`<p class="invitation">${words().stage.empty}</p>` : nothing;
   }
 
   #failure(heading: string, failure: Failure, retry: () => void, dismiss?: () => void) {
@@ -104,7 +111,7 @@ export class PictureStage extends StudioElement {
   }
 
   #idle() {
-    return html`<p class="quiet facts">${this.support === "yes" ? words().progress.idle : nothing}</p>`;
+    return html`<p class="quiet facts">${this.support === "yes" && this.studio.model.state.status !== "failed" ? words().progress.idle : nothing}</p>`;
   }
 
   #actions(picture: Picture) {

@@ -8,6 +8,8 @@ import { buttons, fields, shared } from "./styles/shared.ts";
 /** A second press so soon after the first is a double click, not a wish to cancel. */
 const doubleClickMilliseconds = 400;
 
+const onMac = /Mac/.test(navigator.userAgent);
+
 /** The prompt and the one button. */
 @customElement("dr-prompt-form")
 export class PromptForm extends StudioElement {
@@ -31,6 +33,17 @@ export class PromptForm extends StudioElement {
       textarea.negative {
         min-height: 2.5rem;
         font-size: 0.9375rem;
+      }
+      .head {
+        display: flex;
+        justify-content: space-between;
+        gap: 0.75rem;
+      }
+      .head p {
+        overflow: hidden;
+        color: var(--alarm);
+        text-overflow: ellipsis;
+        white-space: nowrap;
       }
       .examples {
         display: flex;
@@ -80,10 +93,16 @@ export class PromptForm extends StudioElement {
     const known = model.state.status === "ready" ? model.state.info : settings.model;
     const takesNegative = known?.supportsNegative ?? true;
     const tokens = run.tokens;
+    const read = known?.promptTokens ?? 77;
     return html`
       <form @submit=${this.#submit}>
         <div>
-          <label for="prompt">${text.label}</label>
+          <div class="head">
+            <label for="prompt">${text.label}</label>
+            <p class="quiet" id="truncated" role="status" title=${tokens === undefined ? nothing : text.truncated(tokens, read)}>
+              ${tokens === undefined ? nothing : text.truncated(tokens, read)}
+            </p>
+          </div>
           <textarea
             id="prompt"
             rows="3"
@@ -92,9 +111,6 @@ export class PromptForm extends StudioElement {
             aria-describedby=${tokens === undefined ? nothing : "truncated"}
             @input=${(event: Event) => settings.set({ prompt: (event.target as HTMLTextAreaElement).value })}
           ></textarea>
-          ${tokens === undefined
-            ? nothing
-            : html`<p class="quiet" id="truncated" role="status">${text.truncated(tokens, known?.promptTokens ?? 77)}</p>`}
           <div class="examples" role="group" aria-label=${text.examples}>
             ${builtIn.examples.map(
               (example) => html`<button type="button" @click=${() => settings.set({ prompt: example })}>${example}</button>`,
@@ -123,7 +139,7 @@ export class PromptForm extends StudioElement {
     const text = words().prompt;
     if (!progress) {
       return html`<button class="go main" type="submit" ?disabled=${!this.able}>
-        ${text.generate}<kbd aria-hidden="true">${text.shortcut}</kbd>
+        ${text.generate}<kbd aria-hidden="true">${onMac ? text.shortcutOnMac : text.shortcut}</kbd>
       </button>`;
     }
     return html`<button class="go" type="submit" ?disabled=${progress.cancelling}>

@@ -1,6 +1,7 @@
-import { css, html } from "lit";
+import { css, html, nothing } from "lit";
 import { customElement } from "lit/decorators.js";
 import type { Settings } from "../engine/contract.ts";
+import { choiceWithin, samplerFamilies } from "../studio/samplers.ts";
 import { limits } from "../studio/settings-store.ts";
 import { bytes } from "../words/format.ts";
 import { sentence, words } from "../words/words.ts";
@@ -45,8 +46,6 @@ export class SettingsForm extends StudioElement {
   ];
 
   override render() {
-    const { settings } = this.studio;
-    const { values, model } = settings;
     const text = words().settings;
     return html`
       <section aria-labelledby="heading">
@@ -55,15 +54,7 @@ export class SettingsForm extends StudioElement {
           ${this.#slider("steps", text.steps, text.stepsHint, limits.steps, 1, 50)}
           ${this.#slider("guidance", text.guidance, text.guidanceHint, limits.guidance, limits.guidance.step, 15)}
         </div>
-        <div>
-          <label for="sampler">${text.sampler}</label>
-          <select id="sampler" ?disabled=${!model} @change=${(event: Event) => settings.set({ sampler: (event.target as HTMLSelectElement).value })}>
-            ${model
-              ? model.samplers.map(({ id, name }) => html`<option value=${id} ?selected=${id === values.sampler}>${name}</option>`)
-              : html`<option>${text.samplerWaiting}</option>`}
-          </select>
-        </div>
-        ${this.#seed()} ${this.#size()} ${this.#plan()}
+        ${this.#sampler()} ${this.#seed()} ${this.#size()} ${this.#plan()}
       </section>
     `;
   }
@@ -79,6 +70,37 @@ export class SettingsForm extends StudioElement {
       .reach=${reach}
       @value=${(event: CustomEvent<number>) => this.studio.settings.set({ [name]: event.detail } as Partial<Settings>)}
     ></dr-slider-field>`;
+  }
+
+  #sampler() {
+    const { settings } = this.studio;
+    const text = words().settings;
+    const families = samplerFamilies(settings.model?.samplers ?? []);
+    const family = families.find(({ choices }) => choices.some(({ id }) => id === settings.values.sampler));
+    const chosen = family?.choices.find(({ id }) => id === settings.values.sampler);
+    const take = (name: string) => {
+      const next = families.find((other) => other.name === name);
+      if (next) settings.set({ sampler: choiceWithin(next, chosen?.schedule) });
+    };
+    return html`<div class="pair">
+      <div>
+        <label for="sampler">${text.sampler}</label>
+        <select id="sampler" ?disabled=${!family} @change=${(event: Event) => take((event.target as HTMLSelectElement).value)}>
+          ${families.map(({ name }) => html`<option value=${name} .selected=${name === family?.name}>${name}</option>`)}
+          ${family ? nothing : html`<option>${text.samplerWaiting}</option>`}
+        </select>
+      </div>
+      <div>
+        <label for="schedule">${text.schedule}</label>
+        <select
+          id="schedule"
+          ?disabled=${!family || family.choices.length < 2}
+          @change=${(event: Event) => settings.set({ sampler: (event.target as HTMLSelectElement).value })}
+        >
+          ${(family?.choices ?? []).map(({ id, schedule }) => html`<option value=${id} .selected=${id === chosen?.id}>${schedule ?? text.automatic}</option>`)}
+        </select>
+      </div>
+    </div>`;
   }
 
   #seed() {

@@ -4,23 +4,15 @@
  */
 
 import type { PictureRecord } from "../studio/picture.ts";
-
-/** Ours are called by their technical names; the line carries the names its readers know, and the schedule apart. */
-const knownSamplers: Record<string, { sampler: string; schedule?: string }> = {
-  euler: { sampler: "Euler" },
-  euler_ancestral: { sampler: "Euler a" },
-  ddim: { sampler: "DDIM" },
-  dpmpp_2m: { sampler: "DPM++ 2M", schedule: "Uniform" },
-  dpmpp_2m_karras: { sampler: "DPM++ 2M", schedule: "Karras" },
-};
+import { namesOf } from "../studio/samplers.ts";
 
 export function infotext(record: PictureRecord): string {
   const { settings, modelName } = record;
-  const known = knownSamplers[settings.sampler];
+  const { sampler, schedule } = namesOf(record.samplerName);
   const pairs: [string, string | number | undefined][] = [
     ["Steps", settings.steps],
-    ["Sampler", known?.sampler ?? record.samplerName],
-    ["Schedule type", known?.schedule],
+    ["Sampler", sampler],
+    ["Schedule type", schedule],
     ["CFG scale", settings.guidance],
     ["Seed", settings.seed],
     ["Size", `${settings.width}x${settings.height}`],

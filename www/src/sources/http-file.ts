@@ -2,7 +2,8 @@
  * A file on a web server, read in ranges, so that a checkpoint of gigabytes never lies in memory whole.
  *
  * Reads that follow each other share one response: the window asked for doubles from 1 MiB to 64 MiB while reading goes
- * forward and starts small again after a jump. Rejected: one request per read (hundreds of round trips a model), and one
+ * forward and starts small again after a jump. What was passed over is remembered for a while: files hold a layer's bias
+ * before its weight, and the engine asks for them the other way round. Rejected: one request per read (hundreds of round trips a model), and one
  * open-ended request (a jump throws away what the browser has fetched ahead).
  * A server that ignores ranges answers with everything at once; that answer is kept as a Blob, which browsers put on
  * disk when it is large.
@@ -17,7 +18,9 @@ const headBytes = 64 * 1024;
 const smallestWindow = 1024 * 1024;
 const largestWindow = 64 * 1024 * 1024;
 /** A forward jump this small is cheaper to read through than to ask for anew. */
-const bridgedGap = 256 * 1024;
+const bridgedGap = 1024 * 1024;
+/** So much of what was read through is kept. */
+const rememberedBytes = 8 * 1024 * 1024;
 /** A response that sends nothing for so long is given up and asked for again. */
 const stallMilliseconds = 30_000;
 
@@ -36,6 +39,7 @@ export class HttpFile implements FileHandle {
   #whole: Blob | undefined;
   #stretch: Stretch | undefined;
   #window = smallestWindow;
+  readonly #passed = new PassedOver();
   /** Reads are served one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -52,7 +56,7 @@ export class HttpFile implements FileHandle {
   static async open(name: string, url: string, transfer: Transfer): Promise<HttpFile | null> {
     const opened = await withRetries(transfer.signal, async (progressed) => {
       const response = await request(url, 0, headBytes, transfer.signal);
-      if (response.status === 404 || response.status === 410) return null;
+      if (response.status === 404 || response.status === 410 || isWebPage(response)) return null;
       if (response.status === 416) return { size: 0, head: new Uint8Array(), whole: undefined };
       refuse(response, name);
       if (response.status !== 206) return wholeOf(await blobOf(response, transfer, progressed));
@@ -92,6 +96,8 @@ export class HttpFile implements FileHandle {
 
   /** At least one byte from `position` on and none from `end` on; or the whole file, where the server sends it so. */
   async #next(position: number, end: number): Promise<Uint8Array | Blob> {
+    const remembered = this.#passed.from(position, end);
+    if (remembered) return remembered;
     try {
       const stretch = this.#stretch ?? (await this.#open(position, end));
       if (stretch instanceof Blob) return stretch;
@@ -102,7 +108,7 @@ export class HttpFile implements FileHandle {
         return await this.#next(position, end);
       }
       if (position > stretch.position) {
-        await stretch.take(position - stretch.position);
+        this.#passed.remember(stretch.position, await stretch.take(position - stretch.position));
         return await this.#next(position, end);
       }
       return await stretch.take(end - position);
@@ -115,8 +121,8 @@ export class HttpFile implements FileHandle {
   async #open(position: number, end: number): Promise<Stretch | Blob> {
     const stop = Math.min(this.size, Math.max(end, position + this.#window));
     const abort = new AbortController();
-    const signal = AbortSignal.any([this.#transfer.signal, abort.signal]);
-    const response = await request(this.#url, position, stop, signal);
+    this.#transfer.signal.addEventListener("abort", () => abort.abort(), { signal: abort.signal });
+    const response = await request(this.#url, position, stop, abort.signal);
     refuse(response, this.name);
     if (response.status !== 206) {
       const whole = await blobOf(response, this.#transfer, () => undefined);
@@ -143,6 +149,25 @@ interface Opened {
 
 function wholeOf(blob: Blob): Opened {
   return { size: blob.size, head: new Uint8Array(), whole: blob };
+}
+
+/** Pieces of the file that came along unasked. */
+class PassedOver {
+  readonly #pieces: { start: number; bytes: Uint8Array }[] = [];
+  #total = 0;
+
+  remember(start: number, bytes: Uint8Array): void {
+    // A copy: the piece may be a small part of a large chunk, which would stay in memory with it.
+    this.#pieces.push({ start, bytes: bytes.slice() });
+    this.#total += bytes.length;
+    while (this.#total > rememberedBytes) this.#total -= this.#pieces.shift()?.bytes.length ?? 0;
+  }
+
+  /** At least one byte from `position` on and none from `end` on, where they are known. */
+  from(position: number, end: number): Uint8Array | undefined {
+    const piece = this.#pieces.find(({ start, bytes }) => position >= start && position < start + bytes.length);
+    return piece?.bytes.subarray(position - piece.start, end - piece.start);
+  }
 }
 
 /** One running response: the bytes `position..end` of the file, in order. */
@@ -193,6 +218,11 @@ async function request(url: string, start: number, end: number, signal: AbortSig
   } catch (thrown) {
     throw passing(thrown, url);
   }
+}
+
+/** Some hosts answer with their start page where a file is missing; no file of a model is a web page. */
+function isWebPage(response: Response): boolean {
+  return response.ok && (response.headers.get("Content-Type") ?? "").startsWith("text/html");
 }
 
 /** Throws unless the answer is a success. */

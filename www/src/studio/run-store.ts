@@ -68,6 +68,13 @@ export class RunStore extends Store {
     }
   }
 
+  /** The settings as they are when the work begins: the model may have brought its own meanwhile. */
+  adjust(settings: Settings): void {
+    if (!this.#progress) return;
+    this.#progress = { ...this.#progress, settings, steps: settings.steps };
+    this.changed();
+  }
+
   hear(event: GenerationEvent): void {
     if (!this.#progress) return;
     const progress = { ...this.#progress, toldAt: performance.now() };

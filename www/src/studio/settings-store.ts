@@ -10,7 +10,8 @@ import { Store } from "./store.ts";
 
 export const limits = {
   steps: { min: 1, max: 150 },
-  guidance: { min: 1, max: 30, step: 0.1 },
+  /** Up to 1 there is no guidance; distilled models have 0. */
+  guidance: { min: 0, max: 30, step: 0.1 },
   side: { min: 16, max: 2048 },
 } as const;
 

@@ -63,14 +63,23 @@ export class Studio extends Store {
 
   /** Loads the model, takes over its defaults. Failures are kept in `model.state`. */
   async load(source: ModelSource, quantization: Quantization): Promise<void> {
+    void this.#meetDevice();
     const requantized = source === this.model.source && this.settings.model !== undefined;
     try {
       const info = await this.model.load(source, quantization);
       if (!requantized) this.settings.adopt(info);
-      this.#device ??= await this.#client.start();
-      this.changed();
     } catch {
       // Shown from the model's state.
+    }
+  }
+
+  /** Asks for the GPU's name and limits; a new worker may have been given another GPU. */
+  async #meetDevice(): Promise<void> {
+    try {
+      this.#device = await this.#client.start();
+      this.changed();
+    } catch {
+      // The load that follows fails for the same reason and tells it.
     }
   }
 
@@ -98,6 +107,7 @@ export class Studio extends Store {
     const info = await unlessAborted(this.model.arrived(), signal);
     if (this.settings.model === undefined) this.settings.adopt(info);
     const settings: Settings = { ...this.settings.values };
+    this.run.adjust(settings);
     const { quantization } = this.model;
     const image = await this.#client.generate(settings, { signal, onevent: (event) => this.run.hear(event) });
     await this.gallery.add(image, {

@@ -30,8 +30,9 @@ export const english = {
     cancel: "Cancel",
     cancelling: "Stopping…",
     shortcut: "Ctrl ↵",
+    shortcutOnMac: "⌘ ↵",
     truncated: (tokens: number, read: number) =>
-      `The prompt is ${tokens} tokens long and this model reads ${read}: the end was left out.`,
+      `Cut off: ${tokens} tokens, the model reads ${read}`,
   },
 
   settings: {
@@ -41,7 +42,9 @@ export const english = {
     guidance: "Guidance",
     guidanceHint: "How closely the picture follows the prompt",
     sampler: "Sampler",
-    samplerWaiting: "Comes with the model",
+    samplerWaiting: "From the model",
+    schedule: "Schedule",
+    automatic: "Automatic",
     seed: "Seed",
     seedHint: "The same seed and settings give the same picture",
     roll: "Draw a new random seed",
@@ -71,7 +74,7 @@ export const english = {
     speed: (speed: string) => `${speed}/s`,
     remaining: (time: string) => `${time} left`,
     ready: (family: string, size: string) => `${family} · ${size} · ready`,
-    absent: "Loads again with the next picture",
+    absent: "Not loaded; it comes with the next picture",
     cancelled: "Loading was stopped",
     failed: "Could not be loaded",
     bar: "Loading the model",

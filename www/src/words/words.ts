@@ -7,8 +7,8 @@ export function words(): Words {
   return english;
 }
 
-/** The sentence for a failure. Losing the network is told apart from a server that does not answer. */
+/** The sentence for a failure. Without a network, that is the cause of what did not arrive: a model's files, or the engine's. */
 export function sentence({ code }: Failure, online = navigator.onLine): string {
   const { offline, sentences } = words().failures;
-  return code === "network" && !online ? offline : sentences[code];
+  return (code === "network" || code === "internal") && !online ? offline : sentences[code];
 }

@@ -105,9 +105,19 @@ export class EngineHost {
     return this.#engine;
   }
 
+  async #start(): Promise<EngineModule> {
+    try {
+      const module = await this.#importModule();
+      await module.default();
+      return module;
+    } catch (thrown) {
+      // `internal` ends the worker: a browser may remember that an import failed for as long as the worker lives.
+      throw new Failure("internal", `The engine could not be started: ${Failure.from(thrown).message}`);
+    }
+  }
+
   async #create(): Promise<Engine> {
-    const module = await this.#importModule();
-    await module.default();
+    const module = await this.#start();
     return module.Engine.create({ activations: "auto" });
   }
 }

@@ -88,7 +88,7 @@ async function send(request, response, file, size, fault) {
     if (fault.breakAfter !== undefined && fault.times > 0 && sent + chunk.length > fault.breakAfter) {
       fault.times -= 1;
       response.write(chunk.subarray(0, Math.max(0, fault.breakAfter - sent)));
-      await pause(50);
+      await pause(300); // what was sent arrives before the connection ends
       return response.destroy();
     }
     if (response.destroyed) return;

@@ -33,8 +33,8 @@ test("values are brought into their ranges", () => {
   store.adopt(model);
   store.set({ steps: 0.4, guidance: 1000, width: 100, height: 99999 });
   expect(store.values).toMatchObject({ steps: 1, guidance: 30, width: 128, height: 2048 });
-  store.set({ steps: Number.NaN, width: Number.NaN, guidance: 0.2, height: 1 });
-  expect(store.values).toMatchObject({ steps: 1, guidance: 1, width: 128, height: 64 });
+  store.set({ steps: Number.NaN, width: Number.NaN, guidance: -2, height: 1 });
+  expect(store.values).toMatchObject({ steps: 1, guidance: 0, width: 128, height: 64 });
   store.set({ sampler: "ddim" });
   store.set({ sampler: "unknown" });
   expect(store.values.sampler).toBe("euler");

@@ -72,7 +72,7 @@ test("one press gives a picture, even before the model is there", async () => {
   await opening;
   const [picture] = room.gallery.pictures;
   expect(room.gallery.pictures).toHaveLength(1);
-  expect(picture).toMatchObject({ frame: 1, width: 64, height: 64, modelName: "tiny", samplerName: "DDIM", quantization: "q8_0" });
+  expect(picture).toMatchObject({ frame: 1, width: 64, height: 64, modelName: "tiny", samplerName: "Default", quantization: "q8_0" });
   expect(picture?.file.type).toBe("image/png");
   expect([...phases]).toEqual(["model", "text", "denoise", "decode"]);
   expect(room.device?.name).toContain("Stand-in");
@@ -199,6 +199,23 @@ test("a worker whose files do not arrive is a failure in words", async () => {
   SameThreadWorker.started[0]?.onerror?.({ message: "", preventDefault: () => undefined } as ErrorEvent);
   await opening;
   expect(room.model.state).toMatchObject({ status: "failed", failure: { code: "internal", message: expect.stringContaining("files") } });
+});
+
+test("an engine whose files do not arrive is fetched anew by the next try", async () => {
+  let offline = true;
+  const module = {
+    default: async () => {
+      if (offline) throw new TypeError("Failed to fetch");
+    },
+    Engine: standIn.Engine,
+  };
+  const room = studio({ module });
+  await room.open();
+  expect(room.model.state).toMatchObject({ status: "failed", failure: { message: expect.stringContaining("Failed to fetch") } });
+  offline = false;
+  await room.generate();
+  expect(room.gallery.pictures).toHaveLength(1);
+  expect(SameThreadWorker.started.length).toBeGreaterThan(1);
 });
 
 test("the plan follows the settings and is not asked for while a picture is made", async () => {

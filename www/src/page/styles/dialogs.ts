@@ -19,7 +19,7 @@ export const dialogs = css`
     gap: 1rem;
     padding: 1.25rem 1.5rem 1.5rem;
   }
-  .sheet header {
+  .sheet .top {
     display: flex;
     align-items: center;
     justify-content: space-between;

@@ -121,7 +121,7 @@ export const buttons = css`
   }
   button[aria-pressed="true"] {
     border-color: var(--accent);
-    background: color-mix(in srgb, var(--accent) 16%, transparent);
+    background: color-mix(in srgb, var(--accent) 10%, transparent);
     color: var(--accent);
   }
   @media (pointer: coarse) {

@@ -13,6 +13,7 @@ export const stage = css`
   }
   .tray {
     container-type: size;
+    position: relative;
     display: grid;
     place-items: center;
     height: clamp(20rem, 100svh - 19.5rem, 112cqi);
@@ -90,13 +91,18 @@ export const stage = css`
   }
   .note {
     position: absolute;
-    inset: auto 0 0;
+    inset: auto 1rem 1rem;
     display: grid;
     gap: 0.5rem;
-    max-height: 100%;
+    align-content: start;
+    max-width: 34rem;
+    max-height: calc(100% - 2rem);
+    margin: 0 auto;
     overflow: auto;
-    padding: 0.9rem 1rem 1rem;
+    padding: 0.9rem 1.1rem 1.1rem;
     border-top: 3px solid var(--accent);
+    border-radius: 3px;
+    box-shadow: var(--shadow);
     background: var(--surface);
     color: var(--text);
     font-size: 0.9375rem;
