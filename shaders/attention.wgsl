@@ -24,10 +24,10 @@ fn attention(
     @builtin(workgroup_id) group: vec3<u32>, // (query tile, head, batch)
     @builtin(local_invocation_index) local: u32,
 ) {
-    let row = group.x * WORKGROUP + local;
+    let row = params.first_query + group.x * WORKGROUP + local;
     var q: array<vec4<f32>, VECTORS>;
     var sum: array<vec4<f32>, VECTORS>;
-    if row < params.query_tokens {
+    if row < params.end_query {
         let start = query_start(group.z, group.y, row);
         for (var d = 0u; d < VECTORS; d++) {
             if d < params.head_vectors {
@@ -38,7 +38,7 @@ fn attention(
 
     let visible = visible_keys(row);
     // What the workgroup's last row sees: the same for all invocations, as barriers demand.
-    let end = visible_keys(group.x * WORKGROUP + WORKGROUP - 1u);
+    let end = visible_keys(params.first_query + group.x * WORKGROUP + WORKGROUP - 1u);
     var maximum = LOWEST;
     var weights = 0.0;
     for (var first = 0u; first < end; first += KEYS) {
@@ -92,7 +92,7 @@ fn attention(
         }
     }
 
-    if row < params.query_tokens {
+    if row < params.end_query {
         let start = result_start(group.z, group.y, row);
         for (var d = 0u; d < VECTORS; d++) {
             if d < params.head_vectors {

@@ -16,8 +16,8 @@ fn attention_direct(
     @builtin(workgroup_id) group: vec3<u32>, // (query tile, head, batch)
     @builtin(local_invocation_index) local: u32,
 ) {
-    let row = group.x * WORKGROUP + local;
-    if row >= params.query_tokens {
+    let row = params.first_query + group.x * WORKGROUP + local;
+    if row >= params.end_query {
         return;
     }
     let size = min(params.head_vectors, VECTORS);
@@ -30,7 +30,7 @@ fn attention_direct(
 
     // Every row goes to the end of its workgroup, so that all read the same keys at the same time.
     let visible = visible_keys(row);
-    let end = visible_keys(group.x * WORKGROUP + WORKGROUP - 1u);
+    let end = visible_keys(params.first_query + group.x * WORKGROUP + WORKGROUP - 1u);
     let last = params.key_tokens - 1u;
     var maximum = LOWEST;
     var weights = 0.0;

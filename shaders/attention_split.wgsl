@@ -33,11 +33,11 @@ fn attention_split(
     @builtin(workgroup_id) group: vec3<u32>, // (query tile, head, batch)
     @builtin(local_invocation_index) local: u32,
 ) {
-    let row = group.x * ROWS + local / LANES;
+    let row = params.first_query + group.x * ROWS + local / LANES;
     let lane = local % LANES;
     var q: array<vec4<f32>, VECTORS>;
     var sum: array<vec4<f32>, VECTORS>;
-    if row < params.query_tokens {
+    if row < params.end_query {
         let start = query_start(group.z, group.y, row);
         for (var j = 0u; j < VECTORS; j++) {
             let d = j * LANES + lane;
@@ -49,7 +49,7 @@ fn attention_split(
 
     let visible = visible_keys(row);
     // What the workgroup's last row sees: the same for all invocations, as barriers demand.
-    let end = visible_keys(group.x * ROWS + ROWS - 1u);
+    let end = visible_keys(params.first_query + group.x * ROWS + ROWS - 1u);
     var maximum = LOWEST;
     var weights = 0.0;
     for (var first = 0u; first < end; first += KEYS) {
@@ -116,7 +116,7 @@ fn attention_split(
         }
     }
 
-    if row < params.query_tokens {
+    if row < params.end_query {
         let start = result_start(group.z, group.y, row);
         for (var j = 0u; j < VECTORS; j++) {
             let d = j * LANES + lane;

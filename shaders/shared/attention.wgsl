@@ -4,6 +4,8 @@ import package::shared::element::{Element4};
 
 struct Params {
     query_tokens: u32,
+    first_query: u32,   // the dispatch's queries, first and end: long ones come in several
+    end_query: u32,
     key_tokens: u32,
     head_vectors: u32,  // head size / 4
     query_stride: u32,  // a token's vec4s in `query`

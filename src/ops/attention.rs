@@ -23,13 +23,17 @@ impl From<Tensor> for Slice {
     }
 }
 
-/// A kernel, its features beside the activation type, and the query rows of a workgroup.
+/// A kernel, its features beside the activation type, the query rows of a workgroup, and of a dispatch at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
     pub kernel: &'static str,
     pub head_feature: Option<&'static str>,
     pub rows: usize,
+    pub band: usize,
 }
+
+/// Operations that one dispatch may take: below 0.1 s on integrated GPUs, as watchdogs and `cancel` want it.
+const BAND_OPERATIONS: usize = 20_000_000_000;
 
 /// The widest head that any variant holds.
 pub const MAX_HEAD_SIZE: usize = 512;
@@ -43,7 +47,7 @@ pub fn choose(head_size: usize, capabilities: &Capabilities) -> Result<Choice> {
         ));
     }
     if capabilities.software {
-        return Ok(Choice { kernel: "attention_direct", head_feature: None, rows: 32 });
+        return Ok(Choice { kernel: "attention_direct", head_feature: None, rows: 32, band: usize::MAX });
     }
     let (kernel, feature, rows) = match head_size {
         0..=32 => ("attention", "head_32", 128),
@@ -53,7 +57,7 @@ pub fn choose(head_size: usize, capabilities: &Capabilities) -> Result<Choice> {
         81..=160 => ("attention_split", "head_160", 32),
         _ => ("attention_split", "head_512", 16),
     };
-    Ok(Choice { kernel, head_feature: Some(feature), rows })
+    Ok(Choice { kernel, head_feature: Some(feature), rows, band: usize::MAX })
 }
 
 /// softmax(scale · Q Kᵀ) V for each of `heads` heads of `head_size` channels (a multiple of 4, up to 512), which lie one
@@ -70,7 +74,9 @@ pub fn attention(
     scale: f32,
     causal: bool,
 ) -> Result<Tensor> {
-    let choice = choose(head_size, recorder.capabilities())?;
+    let mut choice = choose(head_size, recorder.capabilities())?;
+    let row = 4 * query.tensor.shape.batch * heads * key.tensor.shape.positions() * head_size;
+    choice.band = BAND_OPERATIONS / row.max(1);
     attention_with(recorder, choice, query, key, value, heads, head_size, scale, causal)
 }
 
@@ -93,33 +99,40 @@ pub fn attention_with(
     let result = recorder.tensor("attention", query.tensor.shape.with_channels(heads * head_size))?;
     let features: Vec<&str> = std::iter::once(recorder.activations_feature()).chain(choice.head_feature).collect();
     let variant = recorder.variant(choice.kernel, &features)?;
-    let parameters = AttentionParams {
-        query_tokens: queries as u32,
-        key_tokens: keys as u32,
-        head_vectors: (head_size / 4) as u32,
-        query_stride: (query.tensor.shape.channels / 4) as u32,
-        query_first: (query.first_channel / 4) as u32,
-        key_stride: (key.tensor.shape.channels / 4) as u32,
-        key_first: (key.first_channel / 4) as u32,
-        value_stride: (value.tensor.shape.channels / 4) as u32,
-        value_first: (value.first_channel / 4) as u32,
-        result_stride: (heads * head_size / 4) as u32,
-        causal: causal.into(),
-        scale: scale * std::f32::consts::LOG2_E,
-    };
-    let bindings = [query.tensor, key.tensor, value.tensor, result].map(|tensor| Binding::Buffer(tensor.buffer));
-    let workgroups = [queries.div_ceil(choice.rows) as u32, heads as u32, batch as u32];
-    let operations = 4 * (batch * heads * queries * keys * head_size) as u64 / if causal { 2 } else { 1 };
-    match choice.kernel {
-        "attention" => recorder.dispatch(variant, &parameters, &bindings, workgroups, operations)?,
-        // The same fields, in a struct per shader.
-        "attention_split" => {
-            let parameters: AttentionSplitParams = bytemuck::cast(parameters);
-            recorder.dispatch(variant, &parameters, &bindings, workgroups, operations)?;
-        }
-        _ => {
-            let parameters: AttentionDirectParams = bytemuck::cast(parameters);
-            recorder.dispatch(variant, &parameters, &bindings, workgroups, operations)?;
+    // Whole workgroups in every band.
+    let band = (choice.band / choice.rows).max(1).saturating_mul(choice.rows);
+    for first in (0..queries).step_by(band) {
+        let end = first.saturating_add(band).min(queries);
+        let parameters = AttentionParams {
+            query_tokens: queries as u32,
+            first_query: first as u32,
+            end_query: end as u32,
+            key_tokens: keys as u32,
+            head_vectors: (head_size / 4) as u32,
+            query_stride: (query.tensor.shape.channels / 4) as u32,
+            query_first: (query.first_channel / 4) as u32,
+            key_stride: (key.tensor.shape.channels / 4) as u32,
+            key_first: (key.first_channel / 4) as u32,
+            value_stride: (value.tensor.shape.channels / 4) as u32,
+            value_first: (value.first_channel / 4) as u32,
+            result_stride: (heads * head_size / 4) as u32,
+            causal: causal.into(),
+            scale: scale * std::f32::consts::LOG2_E,
+        };
+        let bindings = [query.tensor, key.tensor, value.tensor, result].map(|tensor| Binding::Buffer(tensor.buffer));
+        let workgroups = [(end - first).div_ceil(choice.rows) as u32, heads as u32, batch as u32];
+        let operations = 4 * (batch * heads * (end - first) * keys * head_size) as u64 / if causal { 2 } else { 1 };
+        match choice.kernel {
+            "attention" => recorder.dispatch(variant, &parameters, &bindings, workgroups, operations)?,
+            // The same fields, in a struct per shader.
+            "attention_split" => {
+                let parameters: AttentionSplitParams = bytemuck::cast(parameters);
+                recorder.dispatch(variant, &parameters, &bindings, workgroups, operations)?;
+            }
+            _ => {
+                let parameters: AttentionDirectParams = bytemuck::cast(parameters);
+                recorder.dispatch(variant, &parameters, &bindings, workgroups, operations)?;
+            }
         }
     }
     Ok(result)

@@ -37,8 +37,8 @@ pub fn choose(positions: usize, columns: usize, group_channels: usize) -> Result
     // The fewest columns that hold whole groups.
     let unit = match group_channels {
         0 => 0,
-        size if size % 4 == 0 => size / 4,
-        size if size % 2 == 0 => size / 2,
+        size if size.is_multiple_of(4) => size / 4,
+        size if size.is_multiple_of(2) => size / 2,
         size => size,
     };
     if unit == 0 || unit > WORKGROUP {

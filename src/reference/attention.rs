@@ -17,7 +17,7 @@ pub fn attention(invocation: &mut Invocation) -> Result<()> {
     let start = |first: u32, stride: u32, token: u32, head: u32| (4 * (token * stride + first) + head * size) as usize;
     for entry in 0..batch {
         for head in 0..heads {
-            for token in 0..params.query_tokens {
+            for token in params.first_query..params.end_query {
                 let q = start(params.query_first, params.query_stride, entry * params.query_tokens + token, head);
                 let visible = if params.causal != 0 { params.key_tokens.min(token + 1) } else { params.key_tokens };
                 let scores: Vec<f64> = (0..visible)

@@ -2,8 +2,8 @@
 
 use darkroom::error::ErrorKind;
 use darkroom::ops::attention::{MAX_HEAD_SIZE, Slice, attention, choose};
-use darkroom::record::Capabilities;
-use darkroom::tensor::Shape;
+use darkroom::record::{Capabilities, Executor};
+use darkroom::tensor::{DType, Shape};
 
 use crate::bench::{Bench, assert_close, values};
 
@@ -101,4 +101,18 @@ fn attention_refuses_what_does_not_fit() {
         assert_eq!(result.unwrap_err().kind, ErrorKind::Internal);
     }
     assert!(attention(recorder, x, shorter, shorter, 4, 4, 1.0, false).is_ok());
+}
+
+#[test]
+fn long_attention_comes_in_bands() {
+    // The middle block of an autoencoder at 1024²: 16384 positions, one head of 512.
+    let mut bench = Bench::new();
+    let resident = bench.reference.create("x", 4 << 23).unwrap();
+    let x = bench.recorder.resident_tensor("x", &resident, Shape::image(1, 128, 128, 512), DType::F32).unwrap();
+    attention(&mut bench.recorder, x.into(), x.into(), x.into(), 1, 512, 1.0, false).unwrap();
+    let dispatches = bench.recorder.finish().dispatches;
+    assert!(dispatches.len() > 20);
+    assert!(dispatches.iter().all(|dispatch| dispatch.operations <= 20_000_000_000));
+    let rows: u32 = dispatches.iter().map(|dispatch| dispatch.workgroups[0] * 16).sum();
+    assert_eq!(rows, 16384);
 }

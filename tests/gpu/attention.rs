@@ -32,11 +32,11 @@ pub fn trials() -> Vec<Trial> {
                 }));
             }
         }
-        let direct = Choice { kernel: "attention_direct", head_feature: None, rows: 32 };
+        let direct = Choice { kernel: "attention_direct", head_feature: None, rows: 32, band: usize::MAX };
         trials.push(Trial::test(format!("attention_direct.activations_{dtype}"), move || {
             [4, 40, 160, 512].into_iter().flat_map(cases).try_for_each(|case| check(dtype, direct, case))
         }));
-        let split = Choice { kernel: "attention_split", head_feature: Some("head_160"), rows: 32 };
+        let split = Choice { kernel: "attention_split", head_feature: Some("head_160"), rows: 32, band: usize::MAX };
         trials.push(Trial::test(format!("attention_split.activations_{dtype}.head_160.small"), move || {
             [4, 20, 40].into_iter().flat_map(cases).try_for_each(|case| check(dtype, split, case))
         }));
@@ -68,15 +68,22 @@ fn check(dtype: DType, choice: Choice, (batch, heads, size, queries, keys, causa
         Input::elements(&values(1, query_shape.elements(), 1.5), dtype),
         Input::elements(&values(2, key_shape.elements(), 1.5), dtype),
     ];
-    agree(dtype, &inputs, tolerance(dtype), &|recorder, inputs| {
-        let first = tensor(recorder, &inputs[0], query_shape)?;
-        let second = tensor(recorder, &inputs[1], key_shape)?;
-        let [query, key, value] = if fused {
-            [4, width + 4, 2 * width + 4].map(|first_channel| Slice { tensor: first, first_channel })
-        } else {
-            [Slice::from(first), Slice::from(second), Slice { tensor: second, first_channel: width }]
-        };
-        attention_with(recorder, choice, query, key, value, heads, size, scale, causal)
-    })
-    .map_err(|failed| format!("{batch}×{heads}×{size}, {queries} on {keys}, causal {causal}: {failed:?}").into())
+    // Once in one dispatch, once in one for each row of workgroups.
+    for band in [usize::MAX, 1] {
+        let choice = Choice { band, ..choice };
+        agree(dtype, &inputs, tolerance(dtype), &|recorder, inputs| {
+            let first = tensor(recorder, &inputs[0], query_shape)?;
+            let second = tensor(recorder, &inputs[1], key_shape)?;
+            let [query, key, value] = if fused {
+                [4, width + 4, 2 * width + 4].map(|first_channel| Slice { tensor: first, first_channel })
+            } else {
+                [Slice::from(first), Slice::from(second), Slice { tensor: second, first_channel: width }]
+            };
+            attention_with(recorder, choice, query, key, value, heads, size, scale, causal)
+        })
+        .map_err(|failed| {
+            Failed::from(format!("{batch}×{heads}×{size}, {queries} on {keys}, causal {causal}: {failed:?}"))
+        })?;
+    }
+    Ok(())
 }

@@ -100,7 +100,7 @@ fn check_group(
         Input::floats(&values(3, channels, 1.0)),
         Input::floats(&values(4, channels, 1.0)),
     ];
-    let activation = if groups % 2 == 0 { Activation::Silu } else { Activation::None };
+    let activation = if groups.is_multiple_of(2) { Activation::Silu } else { Activation::None };
     agree(dtype, &inputs, tolerance(dtype), &|recorder, inputs| {
         let x = tensor(recorder, &inputs[0], shape)?;
         let second = match second {
