@@ -114,15 +114,15 @@ fn write_values(file: &mut impl Write, tensor: &Tensor, seed: u64) -> Result<()>
         // The first norm brings them to one, whatever they are; published ones are about this large.
         Kind::Embedding => (0.0, 0.02),
     };
-    let mut chunk = Vec::with_capacity(8192);
+    let mut chunk = [0; 2 * 4096];
     let mut left = tensor.elements();
     while left > 0 {
-        chunk.clear();
-        for _ in 0..left.min(4096) {
-            chunk.extend(f16::from_f32(centre + spread * random.normal()).to_le_bytes());
+        let count = left.min(4096);
+        for bytes in chunk.as_chunks_mut::<2>().0.iter_mut().take(count) {
+            *bytes = f16::from_f32(centre + spread * random.normal()).to_le_bytes();
         }
-        left -= left.min(4096);
-        file.write_all(&chunk)?;
+        file.write_all(chunk.get(..2 * count).unwrap_or_default())?;
+        left -= count;
     }
     Ok(())
 }
