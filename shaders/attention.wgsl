@@ -3,22 +3,21 @@
 // "FlashAttention"). The division by the sum of the weights happens once, at the end.
 import package::shared::element::{Element4};
 import package::shared::attention::{
-    params, query, key, value, result, LOWEST, query_start, key_start, value_start, result_start, visible_keys, masked,
-    largest
+    params, query, key, value, result, LOWEST, query_start, key_start, value_start, result_start, visible_keys, totals,
+    masked, largest
 };
 @if(activations_f16) enable f16;
 
 const WORKGROUP = 128u;
-// Keys in a tile: with the values' they take 10 KiB for the widest head in f32.
+// Keys in a tile: with the values' they take 5 KiB for the widest head in f32.
 const KEYS = 16u;
 // vec4s of a head in registers; smaller heads are padded with zeros.
 @if(head_32) const VECTORS = 8u;
 @if(head_40) const VECTORS = 10u;
-@if(head_64) const VECTORS = 16u;
-@if(head_80) const VECTORS = 20u;
 
-var<workgroup> key_tile: array<Element4, KEYS * VECTORS>;
-var<workgroup> value_tile: array<Element4, KEYS * VECTORS>;
+// Nested, so that the bounds check that a browser adds falls on the uniform number of the key, once for all its vec4s.
+var<workgroup> key_tile: array<array<Element4, VECTORS>, KEYS>;
+var<workgroup> value_tile: array<array<Element4, VECTORS>, KEYS>;
 
 @compute @workgroup_size(WORKGROUP)
 fn attention(
@@ -53,23 +52,25 @@ fn attention(
                 k = key[key_start(group.z, group.y, token) + d];
                 v = value[value_start(group.z, group.y, token) + d];
             }
-            key_tile[i] = k;
-            value_tile[i] = v;
+            key_tile[i / VECTORS][d] = k;
+            value_tile[i / VECTORS][d] = v;
         }
         workgroupBarrier();
 
         // Four keys at a time.
-        for (var tile = 0u; tile < KEYS * VECTORS; tile += 4u * VECTORS) {
-            var scores = vec4<f32>();
+        for (var at = 0u; at < KEYS; at += 4u) {
+            // Products of the same channel of four vec4s stay apart until the end: nothing but multiply-adds.
+            var s0 = vec4<f32>();
+            var s1 = vec4<f32>();
+            var s2 = vec4<f32>();
+            var s3 = vec4<f32>();
             for (var d = 0u; d < VECTORS; d++) {
-                scores += vec4(
-                    dot(q[d], vec4<f32>(key_tile[tile + d])),
-                    dot(q[d], vec4<f32>(key_tile[tile + VECTORS + d])),
-                    dot(q[d], vec4<f32>(key_tile[tile + 2u * VECTORS + d])),
-                    dot(q[d], vec4<f32>(key_tile[tile + 3u * VECTORS + d])),
-                );
+                s0 = fma(q[d], vec4<f32>(key_tile[at][d]), s0);
+                s1 = fma(q[d], vec4<f32>(key_tile[at + 1u][d]), s1);
+                s2 = fma(q[d], vec4<f32>(key_tile[at + 2u][d]), s2);
+                s3 = fma(q[d], vec4<f32>(key_tile[at + 3u][d]), s3);
             }
-            scores = masked(scores, first + tile / VECTORS, visible);
+            let scores = masked(totals(s0, s1, s2, s3), first + at, visible);
             let top = largest(scores);
             // Rare after the first tiles.
             if top > maximum {
@@ -83,10 +84,10 @@ fn attention(
             let weight = exp2(scores - maximum);
             weights += weight.x + weight.y + weight.z + weight.w;
             for (var d = 0u; d < VECTORS; d++) {
-                sum[d] += weight.x * vec4<f32>(value_tile[tile + d])
-                    + weight.y * vec4<f32>(value_tile[tile + VECTORS + d])
-                    + weight.z * vec4<f32>(value_tile[tile + 2u * VECTORS + d])
-                    + weight.w * vec4<f32>(value_tile[tile + 3u * VECTORS + d]);
+                var part = fma(vec4(weight.x), vec4<f32>(value_tile[at][d]), sum[d]);
+                part = fma(vec4(weight.y), vec4<f32>(value_tile[at + 1u][d]), part);
+                part = fma(vec4(weight.z), vec4<f32>(value_tile[at + 2u][d]), part);
+                sum[d] = fma(vec4(weight.w), vec4<f32>(value_tile[at + 3u][d]), part);
             }
         }
     }

@@ -1,6 +1,7 @@
 // Sum of a token's row of the embedding table and its position's row, one vec4 per invocation. A table that no single
 // binding holds comes in chunks of rows, a dispatch each, which writes only the tokens that fall into its chunk.
 import package::shared::element::{Element4};
+import package::shared::weights::{weights_from_f16, weights_from_q8_0, weights_from_q4_0};
 @if(activations_f16) enable f16;
 
 struct Params {
@@ -11,7 +12,7 @@ struct Params {
     chunk_rows: u32,
     table_rows: u32,      // of the whole table; tokens beyond it get the position alone, from the first chunk
     table_format: u32,    // FORMAT_*
-    table_scales: u32,    // word at which the q8_0 scales start
+    table_scales: u32,    // word at which the scales of block formats start
     position_format: u32,
     position_scales: u32,
 }
@@ -25,31 +26,27 @@ struct Params {
 const FORMAT_F32 = 0u;
 const FORMAT_F16 = 1u;
 const FORMAT_Q8_0 = 2u;
+const FORMAT_Q4_0 = 3u;
 const WORKGROUP = 64u;
 
-// Four bytes, signed, lowest first.
-fn signed_bytes(word: u32) -> vec4<f32> {
-    return vec4<f32>(bitcast<vec4<i32>>(vec4(word << 24u, word << 16u, word << 8u, word)) >> vec4(24u));
+// Of vec4 number i of a matrix; a scale covers 8 of them.
+fn table_scale(i: u32) -> f32 {
+    return unpack2x16float(table[params.table_scales + i / 16u] >> (16u * (i / 8u % 2u))).x;
 }
 
-// The half in the lower or, for odd numbers, the upper part of a word.
-fn half(word: u32, number: u32) -> f32 {
-    return unpack2x16float(word)[number % 2u];
-}
-
-// vec4 number i of a matrix; a scale covers 8 of them.
 fn table_vector(i: u32) -> vec4<f32> {
     switch params.table_format {
         case FORMAT_F32: {
             return bitcast<vec4<f32>>(vec4(table[4u * i], table[4u * i + 1u], table[4u * i + 2u], table[4u * i + 3u]));
         }
-        case FORMAT_F16: {
-            return vec4(unpack2x16float(table[2u * i]), unpack2x16float(table[2u * i + 1u]));
-        }
-        default: {
-            return signed_bytes(table[i]) * half(table[params.table_scales + i / 16u], i / 8u);
-        }
+        case FORMAT_F16: { return weights_from_f16(vec2(table[2u * i], table[2u * i + 1u])); }
+        case FORMAT_Q8_0: { return weights_from_q8_0(table[i], table_scale(i)); }
+        default: { return weights_from_q4_0(table[i / 2u] >> (16u * (i % 2u)), table_scale(i)); }
     }
+}
+
+fn position_scale(i: u32) -> f32 {
+    return unpack2x16float(positions[params.position_scales + i / 16u] >> (16u * (i / 8u % 2u))).x;
 }
 
 fn position_vector(i: u32) -> vec4<f32> {
@@ -59,12 +56,9 @@ fn position_vector(i: u32) -> vec4<f32> {
                 vec4(positions[4u * i], positions[4u * i + 1u], positions[4u * i + 2u], positions[4u * i + 3u])
             );
         }
-        case FORMAT_F16: {
-            return vec4(unpack2x16float(positions[2u * i]), unpack2x16float(positions[2u * i + 1u]));
-        }
-        default: {
-            return signed_bytes(positions[i]) * half(positions[params.position_scales + i / 16u], i / 8u);
-        }
+        case FORMAT_F16: { return weights_from_f16(vec2(positions[2u * i], positions[2u * i + 1u])); }
+        case FORMAT_Q8_0: { return weights_from_q8_0(positions[i], position_scale(i)); }
+        default: { return weights_from_q4_0(positions[i / 2u] >> (16u * (i % 2u)), position_scale(i)); }
     }
 }
 

@@ -53,6 +53,13 @@ fn masked(scores: vec4<f32>, token: u32, visible: u32) -> vec4<f32> {
     return select(vec4(LOWEST), scores, vec4(token) + vec4(0u, 1u, 2u, 3u) < vec4(visible));
 }
 
+// Four vec4s' sums.
+fn totals(s0: vec4<f32>, s1: vec4<f32>, s2: vec4<f32>, s3: vec4<f32>) -> vec4<f32> {
+    let low = vec4(s0.xy + s0.zw, s1.xy + s1.zw);
+    let high = vec4(s2.xy + s2.zw, s3.xy + s3.zw);
+    return vec4(low.x + low.y, low.z + low.w, high.x + high.y, high.z + high.w);
+}
+
 fn largest(v: vec4<f32>) -> f32 {
     return max(max(v.x, v.y), max(v.z, v.w));
 }

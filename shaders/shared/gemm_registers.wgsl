@@ -1,17 +1,17 @@
 // Register tiles for adapters that are programs on a CPU. Workgroup memory and barriers cost there, every loaded
 // component of every lane is a load of its own: so there are few, and eight rows share them.
-import package::shared::element::{Element4};
 import package::shared::gemm_params::{params};
 @if(input_taps) import package::shared::gemm_operands::{x, second, widened, resized, scale_at, scaled_weights_at};
 @if(input_rows) import package::shared::gemm_operands::{x, widened, scale_at, scaled_weights_at};
 import package::shared::gemm_sums::{Sums, add_products};
 
-// The sums of eight rows, and where the depths of a run begin in the input for each.
+// The sums of eight rows.
 struct Product {
     upper: Sums,
     lower: Sums,
 }
 
+// Where depths that lie one after the other begin in the input, for each of the eight rows.
 struct Run {
     upper: vec4<u32>,
     lower: vec4<u32>,
@@ -75,7 +75,7 @@ fn resized4(i: vec4<u32>, stored: u32, size: u32) -> vec4<u32> {
     return vec4(resized(i.x, stored, size), resized(i.y, stored, size), resized(i.z, stored, size), resized(i.w, stored, size));
 }
 
-// Adds the depths from `begin` to before `end`, which lie one after the other in the input.
+// Adds the depths of a run, from `begin` to before `end`.
 fn add_run(sums: ptr<function, Product>, run: Run, from_second: bool, begin: u32, end: u32, low_row: u32, high_row: u32) {
     var upper = (*sums).upper;
     var lower = (*sums).lower;

@@ -1,8 +1,8 @@
 //! Scaled dot-product attention, self and cross, without ever holding the matrix of scores.
 //!
-//! Decision: one online-softmax kernel in three shapes: a query row per invocation for heads up to 80, a row over 4 or
-//! 16 invocations beyond (their registers would spill), and one without workgroup memory for adapters that run on a
-//! CPU. Rejected: scores by GEMM, softmax, GEMM in bands, three passes over 4096² scores for each head.
+//! Decision: one online-softmax kernel in three shapes: a query row per invocation for heads up to 40, a row over 2, 4 or
+//! 16 invocations beyond (its registers would spill), and one without workgroup memory for adapters that run on a CPU.
+//! Rejected: scores by GEMM, softmax, GEMM in bands, three passes over 4096² scores for each head.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::catalogue::parameters::{AttentionDirectParams, AttentionParams, AttentionSplitParams};
@@ -48,8 +48,8 @@ pub fn choose(head_size: usize, capabilities: &Capabilities) -> Result<Choice> {
     let (kernel, feature, rows) = match head_size {
         0..=32 => ("attention", "head_32", 128),
         33..=40 => ("attention", "head_40", 128),
-        41..=64 => ("attention", "head_64", 128),
-        65..=80 => ("attention", "head_80", 128),
+        41..=64 => ("attention_split", "head_64", 64),
+        65..=80 => ("attention_split", "head_80", 64),
         81..=160 => ("attention_split", "head_160", 32),
         _ => ("attention_split", "head_512", 16),
     };

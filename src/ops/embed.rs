@@ -2,12 +2,13 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Matrix;
+use crate::quant::MatrixLayout;
 use crate::record::catalogue::parameters::{GatherRowsParams, TimestepEmbeddingParams, TokenEmbeddingParams};
 use crate::record::{Binding, BufferId, Recorder, Tensor};
 use crate::tensor::{DType, Shape, padded_channels};
 
 /// Row `tokens[i]` of the table plus row `i mod width` of `positions`, for every token of `shape` (batch, 1, width,
-/// channels). `tokens` holds u32s; `table` is one matrix or several that follow each other by rows, of f32, f16 or q8_0,
+/// channels). `tokens` holds u32s; `table` is one matrix or several that follow each other by rows,
 /// as wide as the channels; `positions` has at least `width` rows. A token beyond the table gets its position alone.
 pub fn token_embedding(
     recorder: &mut Recorder,
@@ -58,13 +59,15 @@ pub fn token_embedding(
 
 /// The number of a matrix's format in `shaders/token_embedding.wgsl`, and the word at which its scales start.
 fn format(matrix: &Matrix) -> Result<(u32, u32)> {
-    match matrix.dtype {
-        DType::F32 => Ok((0, 0)),
-        DType::F16 => Ok((1, 0)),
-        // Bytes row by row, then from the next multiple of 256 the scales, see `quant::MatrixLayout`.
-        DType::Q8_0 => Ok((2, ((matrix.rows * matrix.columns).next_multiple_of(256) / 4) as u32)),
-        other => Err(Error::new(ErrorKind::Unsupported, format!("embedding tables of {other}; keep them f16 or q8_0"))),
-    }
+    let layout = MatrixLayout::new(matrix.dtype, matrix.rows, matrix.columns)?;
+    let number = match matrix.dtype {
+        DType::F32 => 0,
+        DType::F16 => 1,
+        DType::Q8_0 => 2,
+        DType::Q4_0 => 3,
+        other => return Err(Error::new(ErrorKind::Internal, format!("an embedding table of {other}"))),
+    };
+    Ok((number, (layout.scales_offset / 4) as u32))
 }
 
 /// diffusers' `get_timestep_embedding`: `channels / 2` sines and as many cosines of timestep · 10000^(-j / (half -

@@ -12,6 +12,10 @@ fn weight(words: &[u32], format: u32, scales: u32, i: usize) -> f32 {
     match format {
         0 => f32::from_bits(words[i]),
         1 => half(i),
+        3 => {
+            let nibble = words[i / 8] >> (4 * (i % 8)) & 15;
+            (nibble as f32 - 8.0) * half(2 * scales as usize + i / 32)
+        }
         _ => f32::from((words[i / 4] >> (8 * (i % 4))) as i8) * half(2 * scales as usize + i / 32),
     }
 }

@@ -4,7 +4,7 @@
 //! characters, composition), and of wrongly decoded text the one case that copying makes: UTF-8 read as Windows-1252 or
 //! Latin-1. Rejected: `ftfy`'s search through ten encodings and its table of unlikely neighbours.
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
 
 use crate::text::entities::{unescape, windows_1252};
 
@@ -30,7 +30,7 @@ fn clean_line(line: &str, unescaping: bool) -> String {
         let replaced: String = next.chars().fold(String::with_capacity(next.len()), push_replacement);
         let broken = replaced.replace("\r\n", "\n").replace(['\r', '\u{2028}', '\u{2029}'], "\n");
         let visible: String = remove_terminal_escapes(&broken).chars().filter(|c| !is_control(*c)).collect();
-        let composed: String = visible.nfc().collect();
+        let composed = normalise(&visible);
         // Every round shortens, decodes or normalises, so this ends.
         if composed == text {
             return text;
@@ -123,6 +123,44 @@ fn remove_terminal_escapes(text: &str) -> String {
 fn is_control(character: char) -> bool {
     matches!(character,
         '\0'..='\u{8}' | '\u{b}' | '\u{e}'..='\u{1f}' | '\u{7f}' | '\u{206a}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffc}')
+}
+
+/// Unicode's normalisation form C. Written out, because the crate's iterators keep the compatibility tables too.
+fn normalise(text: &str) -> String {
+    // Nothing below U+0300 decomposes and stays apart, or combines.
+    if text.chars().all(|character| character < '\u{300}') {
+        return text.to_owned();
+    }
+    let mut decomposed = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        decompose_canonical(character, |part| decomposed.push((canonical_combining_class(part), part)));
+    }
+    // Marks between two starters are put in order.
+    for marks in decomposed.split_mut(|(class, _)| *class == 0) {
+        marks.sort_by_key(|(class, _)| *class);
+    }
+    let mut composed: Vec<char> = Vec::with_capacity(decomposed.len());
+    // Where the last starter is, and the class of what stands between it and here.
+    let mut starter: Option<usize> = None;
+    let mut between: Option<u8> = None;
+    for (class, character) in decomposed {
+        let blocked = between.is_some_and(|between| between >= class || between == 0);
+        let base = starter.and_then(|place| composed.get_mut(place)).filter(|_| !blocked);
+        if let Some(base) = base
+            && let Some(joined) = compose(*base, character)
+        {
+            *base = joined;
+            continue;
+        }
+        if class == 0 {
+            starter = Some(composed.len());
+            between = None;
+        } else {
+            between = Some(class);
+        }
+        composed.push(character);
+    }
+    composed.into_iter().collect()
 }
 
 /// Text that is UTF-8 read as Windows-1252 or Latin-1 (`cafÃ©` for `café`), decoded as what it is: the whole, or else

@@ -1,21 +1,19 @@
 //! CLIP's tokenizer: byte-level byte-pair encoding with an end-of-word mark, as `CLIPTokenizer` of `transformers`.
 //!
-//! Decision: own code on symbol numbers; a merge is a lookup of two numbers, and the words of a prompt are few and
-//! short. Rejected: `tokenizers` (its regex engine alone outweighs the engine's wasm) and `instant-clip-tokenizer`
+//! Decision: own code. Rejected: `tokenizers` (its regex engine alone outweighs the engine's wasm) and `instant-clip-tokenizer`
 //! (one fixed vocabulary and no special tokens within the text).
 //!
 //! Source: <https://github.com/openai/CLIP>, `simple_tokenizer.py`, and `transformers`' `tokenization_clip.py`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use unicode_normalization::char::is_combining_mark;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::cleaning::clean;
+use crate::text::merges::{Merges, Vocabulary};
 
-/// Merges that the reference reads at most: the entries of the published vocabulary less single bytes and specials.
-const MAX_MERGES: usize = 49152 - 256 - 2;
 /// Tokens that a CLIP text encoder takes, where the configuration is silent.
 const DEFAULT_LENGTH: usize = 77;
 /// More than any text encoder takes; Python writes 1e30 for "no limit".
@@ -45,17 +43,8 @@ pub struct Padded {
     pub truncated: usize,
 }
 
-struct Merge {
-    rank: usize,
-    symbol: u32,
-}
-
 pub struct ClipTokenizer {
-    /// Symbol of each byte within a word, and at its end.
-    byte_symbols: Vec<[u32; 2]>,
-    merges: HashMap<(u32, u32), Merge>,
-    /// Token id of each symbol.
-    ids: Vec<u32>,
+    merges: Merges,
     /// Tokens that are cut out of the text as they stand, longest first.
     specials: Vec<(String, u32)>,
     begin: u32,
@@ -67,7 +56,7 @@ pub struct ClipTokenizer {
 impl ClipTokenizer {
     /// Reads the files; `Malformed` where one breaks its format.
     pub fn from_files(files: ClipTokenizerFiles<'_>) -> Result<Self> {
-        let vocabulary: HashMap<String, u32> = serde_json::from_slice(files.vocabulary)
+        let vocabulary: Vocabulary = serde_json::from_slice(files.vocabulary)
             .map_err(|error| malformed(format!("vocab.json is not a map of tokens to numbers: {error}")))?;
         let settings = Settings::read(files.config, files.special_tokens)?;
         let id_of = |token: &str| {
@@ -82,10 +71,9 @@ impl ClipTokenizer {
         }
         specials.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
 
-        let mut symbols = Symbols::new(vocabulary, unknown);
-        let byte_symbols = (0..=255).map(|byte| symbols.of_byte(byte)).collect();
-        let merges = read_merges(files.merges, &mut symbols)?;
-        Ok(Self { byte_symbols, merges, ids: symbols.ids, specials, begin, end, padding, length: settings.length })
+        let merges = Merges::read(files.merges, vocabulary, unknown)?;
+        let length = settings.length;
+        Ok(Self { merges, specials, begin, end, padding, length })
     }
 
     /// Tokens that the text encoder takes, begin and end included.
@@ -158,110 +146,10 @@ impl ClipTokenizer {
             match word {
                 BEGIN_WORD => ids.push(self.begin),
                 END_WORD => ids.push(self.end),
-                _ => self.encode_word(word, ids),
+                _ => self.merges.encode(word, ids),
             }
         }
     }
-
-    fn encode_word(&self, word: &str, ids: &mut Vec<u32>) {
-        let last = word.len().saturating_sub(1);
-        let symbol = |(place, byte): (usize, u8)| {
-            self.byte_symbols.get(usize::from(byte)).map(|[inner, end]| if place == last { *end } else { *inner })
-        };
-        let mut symbols: Vec<u32> = word.bytes().enumerate().filter_map(symbol).collect();
-        while let Some(pair) = self.first_merge(&symbols) {
-            symbols = self.merge_all(&symbols, pair);
-        }
-        ids.extend(symbols.iter().filter_map(|symbol| self.ids.get(*symbol as usize)));
-    }
-
-    /// The pair of neighbours that was learned first.
-    fn first_merge(&self, symbols: &[u32]) -> Option<(u32, u32)> {
-        let pairs = symbols.windows(2).filter_map(|pair| if let [a, b] = pair { Some((*a, *b)) } else { None });
-        let ranked = pairs.filter_map(|pair| self.merges.get(&pair).map(|merge| (merge.rank, pair)));
-        ranked.min_by_key(|(rank, _)| *rank).map(|(_, pair)| pair)
-    }
-
-    /// Merges every occurrence of a pair, from the left.
-    fn merge_all(&self, symbols: &[u32], pair: (u32, u32)) -> Vec<u32> {
-        let mut merged = Vec::with_capacity(symbols.len());
-        let mut rest = symbols;
-        while let Some((first, after)) = rest.split_first() {
-            match (after.split_first(), self.merges.get(&pair)) {
-                (Some((second, beyond)), Some(merge)) if (*first, *second) == pair => {
-                    merged.push(merge.symbol);
-                    rest = beyond;
-                }
-                _ => {
-                    merged.push(*first);
-                    rest = after;
-                }
-            }
-        }
-        merged
-    }
-}
-
-/// Numbers for all strings that merging can meet, those without a token id included.
-struct Symbols {
-    numbers: HashMap<String, u32>,
-    ids: Vec<u32>,
-    unknown: u32,
-}
-
-impl Symbols {
-    fn new(vocabulary: HashMap<String, u32>, unknown: u32) -> Self {
-        let ids = vocabulary.values().copied().collect();
-        // The order of the values is that of the keys, and numbers are positions in it.
-        let numbers = vocabulary.into_keys().zip(0..).collect();
-        Self { numbers, ids, unknown }
-    }
-
-    fn number(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        let number = self.ids.len() as u32;
-        self.numbers.insert(text.to_owned(), number);
-        self.ids.push(self.unknown);
-        number
-    }
-
-    /// A byte within a word and at its end.
-    fn of_byte(&mut self, byte: u8) -> [u32; 2] {
-        let character = printable(byte);
-        [self.number(&character.to_string()), self.number(&format!("{character}</w>"))]
-    }
-}
-
-/// The character that stands for a byte in the vocabulary: itself where it is printable in Latin-1, else one from
-/// U+0100 on, in the order of the bytes.
-fn printable(byte: u8) -> char {
-    let is_printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    if is_printable(byte) {
-        return char::from(byte);
-    }
-    let before = (0..byte).filter(|other| !is_printable(*other)).count() as u32;
-    char::from_u32(0x100 + before).unwrap_or(char::REPLACEMENT_CHARACTER)
-}
-
-fn read_merges(bytes: &[u8], symbols: &mut Symbols) -> Result<HashMap<(u32, u32), Merge>> {
-    let text = std::str::from_utf8(bytes).map_err(|_| malformed("merges.txt is not UTF-8 text"))?;
-    let mut merges = HashMap::new();
-    let mut joined = String::new();
-    // The first line is the version.
-    for (rank, line) in text.trim().lines().skip(1).take(MAX_MERGES).enumerate() {
-        let mut parts = line.split_whitespace();
-        let (Some(first), Some(second), None) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(malformed(format!("merges.txt: line {} is not a pair", rank + 2)));
-        };
-        joined.clear();
-        joined.push_str(first);
-        joined.push_str(second);
-        let pair = (symbols.number(first), symbols.number(second));
-        merges.insert(pair, Merge { rank, symbol: symbols.number(&joined) });
-    }
-    Ok(merges)
 }
 
 /// What the two configuration files say.

@@ -3,4 +3,5 @@
 pub mod cleaning;
 pub mod clip_tokenizer;
 pub mod entities;
+pub mod merges;
 pub mod prompt;

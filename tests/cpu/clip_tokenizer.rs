@@ -153,6 +153,8 @@ fn faults_of_the_files() {
     expect(fault("[]", "", None), ErrorKind::Malformed, "vocab.json");
     expect(fault(r#"{"a":-1}"#, "", None), ErrorKind::Malformed, "vocab.json");
     expect(fault(r#"{"a":0}"#, "", None), ErrorKind::Malformed, "<|startoftext|>");
+    let high = VOCABULARY.replace(":7", ":4294967295");
+    expect(fault(&high, "", None), ErrorKind::Malformed, "too high");
     expect(fault(VOCABULARY, "#version\na b c", None), ErrorKind::Malformed, "line 2 is not a pair");
     expect(fault(VOCABULARY, "#version\na b\na", None), ErrorKind::Malformed, "line 3 is not a pair");
     expect(fault(VOCABULARY, "", Some("{")), ErrorKind::Malformed, "tokenizer_config.json");

@@ -1,14 +1,18 @@
 //! Tests that need no GPU. Each module says what it guards.
 
+mod bench;
 mod golden;
 mod random;
 
+mod attention;
 mod checkpoint;
 mod clip_tokenizer;
+mod embed;
 mod gemm;
 mod gguf;
 mod layering;
 mod noise;
+mod norm;
 mod planner;
 mod prompt;
 mod quant;
@@ -16,3 +20,4 @@ mod safetensors;
 mod sampler_runs;
 mod sampler_table;
 mod samplers;
+mod sampling;

@@ -2,8 +2,8 @@
 
 use darkroom::ops::Matrix;
 use darkroom::ops::embed::{gather_rows, timestep_embedding, token_embedding};
+use darkroom::quant::MatrixLayout;
 use darkroom::tensor::{DType, Shape};
-use half::f16;
 use libtest_mimic::Trial;
 
 use crate::harness::{Input, activations, agree, tensor, tolerance, values};
@@ -11,8 +11,8 @@ use crate::harness::{Input, activations, agree, tensor, tolerance, values};
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for dtype in activations() {
-        for table in [DType::F32, DType::F16, DType::Q8_0] {
-            for positions in [DType::F32, DType::F16, DType::Q8_0] {
+        for table in [DType::F32, DType::F16, DType::Q8_0, DType::Q4_0] {
+            for positions in [DType::F32, DType::F16, DType::Q8_0, DType::Q4_0] {
                 let name = format!("token_embedding.activations_{dtype}.table_{table}.positions_{positions}");
                 trials.push(Trial::test(name, move || check_tokens(dtype, table, positions)));
             }
@@ -51,22 +51,14 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// The bytes of a matrix as `quant::MatrixLayout` lays it out.
+/// The bytes of a matrix of random weights.
 fn matrix(seed: u64, dtype: DType, rows: usize, columns: usize) -> Input {
-    let elements = values(seed, rows * columns, 1.0);
-    match dtype {
-        DType::F32 => Input::floats(&elements),
-        DType::F16 => Input::elements(&elements, DType::F16),
-        _ => {
-            let mut bytes: Vec<u8> = elements.iter().map(|x| (x * 40.0).clamp(-127.0, 127.0) as i8 as u8).collect();
-            bytes.resize(bytes.len().next_multiple_of(256), 0);
-            for scale in values(seed + 1, rows * columns / 32, 0.1) {
-                bytes.extend(f16::from_f32(scale).to_le_bytes());
-            }
-            bytes.resize(bytes.len().next_multiple_of(4), 0);
-            Input(bytes)
-        }
+    let layout = MatrixLayout::new(dtype, rows, columns).unwrap();
+    let mut bytes = vec![0; layout.bytes.next_multiple_of(4) as usize];
+    for (offset, data) in layout.pack_rows(0, &values(seed, rows * columns, 1.0)).unwrap() {
+        bytes[offset as usize..][..data.len()].copy_from_slice(&data);
     }
+    Input(bytes)
 }
 
 /// A table of 20 rows in two chunks; tokens at the chunks' edges, and beyond the table.

@@ -35,7 +35,7 @@ pub fn run(software: bool) -> Result<bool> {
     });
     let device = if software { "lavapipe" } else { "GPU" };
     stage(&format!("engine on {device}"), &mut || {
-        counted(on(lavapipe.as_deref(), Cargo::new(&["test", "--package", "darkroom"])).into_command())
+        counted(on(lavapipe.as_deref(), Cargo::new(&["test", "--package", "darkroom", "--no-fail-fast"])).into_command())
     });
     stage(&format!("golden cases on {device}, f32"), &mut || golden(lavapipe.as_deref(), "f32"));
     stage(&format!("golden cases on {device}, f16"), &mut || golden(lavapipe.as_deref(), "f16"));

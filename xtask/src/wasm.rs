@@ -56,7 +56,7 @@ pub fn build(options: &Options) -> Result<()> {
 
     // Binding and shrinking take seconds, so they are left out where nothing has changed.
     let mut hasher = DefaultHasher::new();
-    (&bytes, options.small, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+    (&bytes, options.small, include_str!("wasm.rs")).hash(&mut hasher);
     let state = format!("{:016x}", hasher.finish());
     let stamp = package().join(".built-from");
     if fs::read_to_string(&stamp).is_ok_and(|built| built == state) {
@@ -128,7 +128,8 @@ fn bind(compiled: &Path) -> Result<()> {
         .input_path(compiled)
         .out_name(NAME)
         .web(true)
-        .and_then(|bindgen| bindgen.typescript(true).generate(&package))
+        // With the module's path in it, the page's bundler finds the wasm and gives it a name by content.
+        .and_then(|bindgen| bindgen.omit_default_module_path(false).typescript(true).generate(&package))
         .map_err(|error| anyhow!("wasm-bindgen failed: {error:#}"))
 }
 
