@@ -39,6 +39,7 @@ export class HttpFile implements FileHandle {
   #whole: Blob | undefined;
   #stretch: Stretch | undefined;
   #window = smallestWindow;
+  #begun = false;
   readonly #passed = new PassedOver();
   /** Reads are served one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -101,7 +102,7 @@ export class HttpFile implements FileHandle {
     try {
       const stretch = this.#stretch ?? (await this.#open(position, end));
       if (stretch instanceof Blob) return stretch;
-      if (position < stretch.position || position > stretch.position + bridgedGap || stretch.position >= stretch.end) {
+      if (position < stretch.position || position > stretch.position + bridgedGap || position >= stretch.end) {
         const forward = position >= stretch.position && position <= stretch.position + bridgedGap;
         this.#window = forward ? Math.min(this.#window * 2, largestWindow) : smallestWindow;
         this.#drop();
@@ -118,7 +119,10 @@ export class HttpFile implements FileHandle {
     }
   }
 
-  async #open(position: number, end: number): Promise<Stretch | Blob> {
+  async #open(wanted: number, end: number): Promise<Stretch | Blob> {
+    // What lies between the head and the first tensor that is asked for will be asked for too.
+    const position = !this.#begun && wanted - this.#head.length <= bridgedGap ? this.#head.length : wanted;
+    this.#begun = true;
     const stop = Math.min(this.size, Math.max(end, position + this.#window));
     const abort = new AbortController();
     this.#transfer.signal.addEventListener("abort", () => abort.abort(), { signal: abort.signal });
