@@ -51,7 +51,7 @@ def aim(attention, features, sketch, places, generator):
     return size, fit
 
 
-def sharpen(attention, features, states, steps=60):
+def sharpen(attention, features, states, steps=100):
     """A few gradient steps on the two heads' queries and keys alone, towards attention of exp(-beta * distance^2)."""
     size, width = int(features.shape[1] ** 0.5), attention.to_q.weight.shape[0] // attention.heads
     distance = torch.cdist(grid(size)[:, :2], grid(8)[:, :2]).square()
@@ -74,45 +74,61 @@ def sharpen(attention, features, states, steps=60):
 
 
 @torch.no_grad()
-def look(network, tokens):
-    """Inputs of every cross-attention for a batch of noisy pictures, and their text states."""
-    found = {}
-    hooks = [module.register_forward_pre_hook(lambda _, args, name=name: found.setdefault(name, args[0].clone()))
-             for name, module in network.unet.named_modules() if name.endswith("attn2")]
-    latents, captions = Pictures(5).batch(192)
-    level = signal_levels()[torch.randint(200, 1000, (192,))][:, None, None, None]
-    states = network.states(tokens(captions))
-    times = torch.searchsorted(-signal_levels(), -level.flatten())
-    network.unet(level.sqrt() * latents + (1 - level).sqrt() * torch.randn_like(latents), times, states)
-    for hook in hooks:
+def look(network, name, inputs):
+    """What the queries of one cross-attention are made of, for a batch of noisy pictures."""
+    class Seen(Exception):
+        pass
+
+    def keep(_, args):
+        raise Seen(args[0].clone())
+
+    hook = network.unet.get_submodule(name).register_forward_pre_hook(keep)
+    try:
+        network.unet(*inputs)
+    except Seen as seen:
+        return seen.args[0]
+    finally:
         hook.remove()
-    return found, states
 
 
-def report(attention, features, states):
+@torch.no_grad()
+def report(attention, features, states, latents):
+    """How far attention misses, and how much of the clean picture (8x8 means) its values tell, by a linear reading."""
     size, width = int(features.shape[1] ** 0.5), attention.to_q.weight.shape[0] // attention.heads
     query, key = attention.to_q(features)[..., :width], attention.to_k(states)[..., :width]
-    share = (query @ key.transpose(1, 2) / width ** 0.5).softmax(-1)[..., FIRST:]
-    seen = (share @ grid(8)[:, :2]) / share.sum(-1, keepdim=True)
+    share = (query @ key.transpose(1, 2) / width ** 0.5).softmax(-1)
+    seen = (share[..., FIRST:] @ grid(8)[:, :2]) / share[..., FIRST:].sum(-1, keepdim=True)
     off = (seen - grid(size)[:, :2]).norm(dim=-1).mean().item() * 3.5
-    return f"attention on the sketch {share.sum(-1).mean():.2f}, off by {off:.2f} patches"
+    values = (share @ attention.to_v(states)[..., :16]).flatten(0, 1)
+    values = torch.cat([values, torch.ones(len(values), 1)], 1)
+    clean = torch.nn.functional.adaptive_avg_pool2d(latents, size).flatten(2).transpose(1, 2).flatten(0, 1)
+    _, told = least_squares(values, clean)
+    return f"on the sketch {share[..., FIRST:].sum(-1).mean():.2f}, off by {off:.2f} patches, tells {told.mean():.2f} of the picture"
 
 
 def main():
     torch.set_num_threads(1)
     network, tokens = build(sys.argv[1])
-    network.load_state_dict(torch.load(STATE / "text.pt", weights_only=True))
-    found, states = look(network, tokens)
-    modules, generator = dict(network.unet.named_modules()), torch.Generator().manual_seed(0)
+    source = sys.argv[2] if len(sys.argv) > 2 else "text.pt"
+    state = torch.load(STATE / source, weights_only=True)
+    network.load_state_dict(state.get("ema", state))
+    latents, captions = Pictures(5).batch(128)
+    times, generator = torch.randint(300, 1000, (128,)), torch.Generator().manual_seed(0)
+    level = signal_levels()[times][:, None, None, None]
     with torch.no_grad():
+        states = network.states(tokens(captions))
         places, _ = least_squares(states.flatten(0, 1), place_table().repeat(len(states), 1))
-        for name, features in found.items():
-            size, fit = aim(modules[name], features, network.sketch.weight, places, generator)
-            print(f"{name}: {size}x{size}, fit of x, y {fit[0]:.2f} {fit[1]:.2f}; {report(modules[name], features, states)}")
-    for name, features in found.items():
-        sharpen(modules[name], features, states)
+    noisy = level.sqrt() * latents + (1 - level).sqrt() * torch.randn_like(latents)
+    inputs = noisy.contiguous(memory_format=torch.channels_last), times, states
+    # in the order in which the UNet runs them: aiming one changes what the next ones see
+    names = [name for name, _ in network.unet.named_modules() if name.endswith("attn2")]
+    for name in sorted(names, key=lambda name: ("down", "mid_", "up_b").index(name[:4])):
+        attention, features = network.unet.get_submodule(name), look(network, name, inputs)
+        print(f"{name}: before: {report(attention, features, states, latents)}")
         with torch.no_grad():
-            print(f"{name}: sharpened; {report(modules[name], features, states)}", flush=True)
+            size, fit = aim(attention, features, network.sketch.weight, places, generator)
+        sharpen(attention, features, states)
+        print(f"  {size}x{size}, fit of x, y {fit[0]:.2f} {fit[1]:.2f}; now: {report(attention, features, states, latents)}", flush=True)
     save(STATE / "aimed.pt", network.state_dict())
 
 

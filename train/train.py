@@ -3,7 +3,7 @@
 Decision: two single-thread processes on shared weights (each with its own data, gradients and optimiser: "Hogwild"), bf16
 autocast, channels_last. Beside other jobs this is ten times faster than one process with two threads, whose every parallel
 region waits for the starved thread. The rate falls over the last third of the wall-clock time given by --until.
-Times are drawn denser where noise is high (63 % above 500): there the prompt decides what the picture will be, while removing
+Times are drawn denser where noise is high (three of four above 500): there the prompt decides what the picture will be, while removing
 the last noise is much the same for all pictures and is learned soon.
 Rejected: synchronous data parallelism (waits in the same way), min-SNR weights (they silence the high-noise steps).
 """
@@ -28,6 +28,7 @@ def options():
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--optimizer", choices=["muon", "adam"], default="muon")
+    parser.add_argument("--momentum", type=float, default=0.97, help="Muon's")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--sketch", type=float, default=0.5, help="weight of the sketch error")
     parser.add_argument("--warm", type=int, default=20, help="steps over which the rate rises")
@@ -64,10 +65,12 @@ def work(rank, network, tokens, args, counter, begin, state):
         rate = min(1, (step + 1) / args.warm) * min(1, (end - now) / (0.35 * (end - begin)) + 0.02)
         for group in (g for engine in engines for g in engine.param_groups):
             group["lr"] = args.lr * rate
-        latents, captions = data.batch(2 * args.batch)
-        order = torch.randperm(2 * args.batch)  # half of them for the text encoder's sketch alone
+            if "momentum" in group:
+                group["momentum"] = args.momentum
+        latents, captions = data.batch(3 * args.batch)
+        order = torch.randperm(3 * args.batch)  # two thirds of them for the text encoder's sketch alone
         latents, captions = latents[order], [captions[i] for i in order]
-        times = ((torch.randperm(args.batch) + torch.rand(args.batch)) / args.batch) ** 0.7 * 1000
+        times = ((torch.randperm(args.batch) + torch.rand(args.batch)) / args.batch) ** 0.5 * 1000
         times = times.long().clamp(max=999)
         level = levels[times][:, None, None, None]
         clean = latents[:args.batch]
