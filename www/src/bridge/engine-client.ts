@@ -58,10 +58,6 @@ export class EngineClient {
     return this.#ask("generate", { settings }, watch);
   }
 
-  async unload(): Promise<void> {
-    if (this.#worker) await this.#ask("unload", {}, {});
-  }
-
   /** Ends the worker at once; what was running rejects with `failure`. The next call starts a new worker. */
   end(failure = new Failure("cancelled", "The engine was closed.")): void {
     const worker = this.#worker;

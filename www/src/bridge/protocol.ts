@@ -25,7 +25,6 @@ export interface Operations {
   load: { request: { source: ModelSource; quantization: Quantization }; result: ModelInfo; event: LoadProgress };
   plan: { request: { settings: Settings }; result: Plan; event: never };
   generate: { request: { settings: Settings }; result: GeneratedImage; event: GenerationEvent };
-  unload: { request: Record<never, never>; result: null; event: never };
 }
 
 export type OperationName = keyof Operations;

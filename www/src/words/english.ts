@@ -19,7 +19,6 @@ export const english = {
   },
 
   prompt: {
-    heading: "What to draw",
     label: "Prompt",
     placeholder: "A red apple on a white table",
     negative: "Negative prompt",
@@ -60,7 +59,6 @@ export const english = {
 
   model: {
     heading: "Model",
-    builtIn: "Built-in",
     change: "Change…",
     reload: "Load again",
     stop: "Stop",
@@ -68,7 +66,6 @@ export const english = {
     precisionHint: "Fewer bits need less memory and change the picture slightly",
     precisions: { f16: "16-bit", q8_0: "8-bit", q4_0: "4-bit" } satisfies Record<Quantization, string>,
     starting: "Starting the engine…",
-    loading: (name: string) => `Loading ${name}`,
     amount: (done: string, total: string) => `${done} of ${total}`,
     received: (amount: string) => `${amount} received`,
     speed: (speed: string) => `${speed}/s`,
@@ -96,7 +93,6 @@ export const english = {
     folderNote: "Pick the folder that holds model_index.json. Its files are read in place and not copied.",
     pick: "Pick a folder",
     notModel: "There is no model_index.json in this folder. Pick the folder that holds it.",
-    precision: "Load with",
   },
 
   stage: {

@@ -62,9 +62,6 @@ export class EngineHost {
         return cancellable(engine, signal, () =>
           engine.generate(JSON.stringify(request.settings), (event) => this.#tell(request.id, event)),
         );
-      case "unload":
-        engine.unload();
-        return null;
     }
   }
 
