@@ -145,9 +145,9 @@ async fn draw(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let terminal = Terminal { part: Cell::new(0) };
     let gpu = Rc::new(Gpu::open(&AdapterChoice { name: arguments.adapter.clone(), ..AdapterChoice::default() }).await?);
     eprintln!("{}", gpu.capabilities().name);
-    let folder = DirectoryFolder::new(&arguments.model);
+    let folder = Rc::new(DirectoryFolder::new(&arguments.model));
     let options = LoadOptions { precision: arguments.precision, activations: arguments.activations };
-    let model = StableDiffusion::load(gpu, &folder, options, &terminal).await?;
+    let model = StableDiffusion::load(gpu, folder, options, &terminal).await?;
     let (width, height) = arguments.size.unwrap_or_else(|| model.default_size());
     let guidance = if model.is_distilled() { 0.0 } else { model.usual_guidance() };
     let settings = Settings {

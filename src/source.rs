@@ -34,6 +34,10 @@ pub trait ByteSource {
 pub trait Folder {
     /// Path or address, for messages.
     fn name(&self) -> &str;
+    /// Whether reading something a second time costs little: true for disk and memory, false for a network.
+    fn is_near(&self) -> bool {
+        true
+    }
     /// The file at `path`, or none where there is no such file.
     fn open<'a>(&'a self, path: &'a str) -> LocalFuture<'a, Result<Option<Rc<dyn ByteSource>>>>;
 }

@@ -49,8 +49,9 @@ pub struct Choice {
     pub splits: usize,
 }
 
-/// Invocations that keep a large GPU busy; fewer outputs than 32 times that are made up for by splitting K.
-const BUSY_INVOCATIONS: usize = 1 << 16;
+/// Invocations that keep a middling GPU busy (64 workgroups of 256); K is split where the tiles give fewer. More would
+/// serve the largest GPUs at the small levels, but every split costs all of them a dispatch.
+const BUSY_INVOCATIONS: usize = 1 << 14;
 /// The least K of a split: below, writing and adding the parts costs more than the added parallelism gains.
 const LEAST_SPLIT: usize = 256;
 /// The unit of a split's K: the largest slab of any tile.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::error::Result;
-use crate::pipeline::programs::{Buffers, Key, record};
+use crate::pipeline::programs::{Buffers, Key, record, record_prompt};
 use crate::pipeline::settings::Settings;
 use crate::pipeline::stable_diffusion::StableDiffusion;
 use crate::record::{Executor, MemoryPlan, Resident, ResidentId};
@@ -36,8 +36,11 @@ impl<E: Executor> StableDiffusion<E> {
         };
         let buffers = Buffers::new(self, &key, &mut imagine)?;
         let recordings = record(self, &key, &buffers)?;
-        let plans = [&recordings.prompt, &recordings.denoise, &recordings.decode].map(MemoryPlan::new);
-        let plans = plans.into_iter().collect::<Result<Vec<_>>>()?;
+        let mut plans = vec![MemoryPlan::new(&recordings.denoise)?, MemoryPlan::new(&recordings.decode)?];
+        // A released encoder takes less than the rest: its slots are no larger and its weights are gone by then.
+        if let Some(encoder) = self.present_text_encoder() {
+            plans.push(MemoryPlan::new(&record_prompt(self, &encoder, &key, &buffers)?)?);
+        }
         let longest = plans.iter().map(|plan| plan.slots.len()).max().unwrap_or(0);
         let slots: u64 = (0..longest)
             .map(|slot| plans.iter().filter_map(|plan| plan.slots.get(slot)).max().copied().unwrap_or(0))

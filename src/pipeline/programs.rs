@@ -5,7 +5,10 @@
 //! between them lives in resident [`Buffers`]. Rejected: one recording for everything, which would encode the prompt
 //! anew in every step.
 
+use std::cell::RefCell;
+
 use crate::error::{Error, ErrorKind, Result};
+use crate::models::clip::ClipTextModel;
 use crate::ops::elementwise::{copy_entries, copy_into};
 use crate::ops::image::to_rgba;
 use crate::ops::sampling::{
@@ -97,9 +100,8 @@ pub struct DecodeBuffers {
     pub pixels: Resident,
 }
 
-/// The three recordings.
+/// The recordings after the prompt's.
 pub struct Recordings {
-    pub prompt: Recording,
     pub denoise: Recording,
     pub decode: Recording,
 }
@@ -108,7 +110,10 @@ pub struct Recordings {
 pub struct Programs<E: Executor> {
     pub key: Key,
     pub buffers: Buffers,
-    pub prompt: E::Program,
+    /// None while the text encoder is released.
+    pub prompt: RefCell<Option<E::Program>>,
+    /// The tokens whose keys and values are in the buffers.
+    pub encoded: RefCell<Option<Vec<u32>>>,
     pub denoise: E::Program,
     pub decode: E::Program,
 }
@@ -117,12 +122,11 @@ impl<E: Executor> Programs<E> {
     pub fn new(model: &StableDiffusion<E>, key: Key) -> Result<Self> {
         let executor = &model.executor;
         let buffers = Buffers::new(model, &key, &mut |label, bytes| executor.create(label, bytes))?;
-        let Recordings { prompt, denoise, decode } = record(model, &key, &buffers)?;
+        let Recordings { denoise, decode } = record(model, &key, &buffers)?;
         // The largest plan first: the others then fit into its slots.
         let decode = executor.prepare(decode)?;
         let denoise = executor.prepare(denoise)?;
-        let prompt = executor.prepare(prompt)?;
-        Ok(Self { key, buffers, prompt, denoise, decode })
+        Ok(Self { key, buffers, prompt: RefCell::new(None), encoded: RefCell::new(None), denoise, decode })
     }
 }
 
@@ -212,22 +216,24 @@ fn decoder_fits<E: Executor>(model: &StableDiffusion<E>, key: &Key, tiling: Tili
     model.vae.forward(&mut recorder, latents).map(|_| ())
 }
 
-/// Records the three programs.
+/// Records what follows the prompt.
 pub fn record<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &Buffers) -> Result<Recordings> {
-    Ok(Recordings {
-        prompt: record_prompt(model, key, buffers)?,
-        denoise: record_denoise(model, key, buffers)?,
-        decode: record_decode(model, key, buffers)?,
-    })
+    Ok(Recordings { denoise: record_denoise(model, key, buffers)?, decode: record_decode(model, key, buffers)? })
 }
 
-fn record_prompt<E: Executor>(model: &StableDiffusion<E>, key: &Key, buffers: &Buffers) -> Result<Recording> {
+/// Records the encoding of the prompt, keys and values included.
+pub fn record_prompt<E: Executor>(
+    model: &StableDiffusion<E>,
+    encoder: &ClipTextModel,
+    key: &Key,
+    buffers: &Buffers,
+) -> Result<Recording> {
     let mut recorder = Recorder::new(model.executor.capabilities(), key.activations)?;
     let batch = key.copies * key.latents.batch;
     let hidden = recorder.scoped("text_encoder", |recorder| {
         let prompts = batch - key.latents.batch;
         let skip = (key.clip_skip, prompts);
-        model.text_encoder.forward_skipping(recorder, &buffers.tokens, batch, model.prompt_tokens(), skip)
+        encoder.forward_skipping(recorder, &buffers.tokens, batch, model.prompt_tokens(), skip)
     })?;
     for (pass, targets) in buffers.key_values.iter().enumerate() {
         let context = entries_of_pass(&mut recorder, hidden, pass, key.passes)?;

@@ -15,6 +15,7 @@ use crate::models::loader::{LoadProgress, Loader};
 use crate::models::precision::Precision;
 use crate::models::unet::Unet;
 use crate::models::vae::{VaeDecoder, unscaled_factor};
+use crate::pipeline::observer::Unwatched;
 use crate::pipeline::preview::PreviewFactors;
 use crate::pipeline::programs::Programs;
 use crate::record::Executor;
@@ -55,7 +56,13 @@ impl LoadObserver for crate::pipeline::observer::Unobserved {}
 pub struct StableDiffusion<E: Executor> {
     pub(super) executor: Rc<E>,
     pub(super) tokenizer: ClipTokenizer,
-    pub(super) text_encoder: ClipTextModel,
+    /// None while it is released, see [`Self::release_text_encoder_after_use`].
+    text_encoder: RefCell<Option<Rc<ClipTextModel>>>,
+    pub(super) text_config: ClipTextConfig,
+    text_bytes: u64,
+    pub(super) releases_text_encoder: Cell<bool>,
+    folder: Rc<dyn Folder>,
+    precision: Precision,
     pub(super) unet: Unet,
     pub(super) vae: VaeDecoder,
     pub(super) scheduler: SchedulerConfig,
@@ -85,6 +92,8 @@ const COMPONENTS: &[(&str, &[&str])] = &[
     ("unet", &["UNet2DConditionModel"]),
     ("vae", &["AutoencoderKL"]),
 ];
+/// A text encoder of more bytes is released while it is not needed, where it can be read again cheaply.
+const LARGE_TEXT_ENCODER: u64 = 200 << 20;
 /// More than any tokenizer file is long.
 const MOST_TOKENIZER_BYTES: u64 = 64 << 20;
 
@@ -92,10 +101,11 @@ impl<E: Executor> StableDiffusion<E> {
     /// Loads a stock folder. Fails with the name of what is missing, misshapen or not supported.
     pub async fn load(
         executor: Rc<E>,
-        folder: &dyn Folder,
+        source: Rc<dyn Folder>,
         options: LoadOptions,
         observer: &dyn LoadObserver,
     ) -> Result<Self> {
+        let folder = &*source;
         // 1. What the folder says it is
         check_classes(folder).await?;
         let unet_config: UnetConfig = config(folder, "unet/config.json").await?;
@@ -115,7 +125,8 @@ impl<E: Executor> StableDiffusion<E> {
             progress.part.set(part);
             Loader::new(&*executor, checkpoint, options.precision, &progress)
         };
-        let text_encoder = ClipTextModel::load(text_config, &loader(&text, "text_encoder")).await?;
+        let text_encoder = ClipTextModel::load(text_config.clone(), &loader(&text, "text_encoder")).await?;
+        let text_bytes = executor.memory().0 - before;
         let unet = Unet::load(unet_config, &loader(&unet, "unet")).await?;
         let vae = VaeDecoder::load(vae_config, &loader(&vae, "vae")).await?;
         executor.settle().await?;
@@ -126,7 +137,12 @@ impl<E: Executor> StableDiffusion<E> {
         let model = Self {
             executor,
             tokenizer,
-            text_encoder,
+            text_encoder: RefCell::new(Some(Rc::new(text_encoder))),
+            text_config,
+            text_bytes,
+            releases_text_encoder: Cell::new(text_bytes > LARGE_TEXT_ENCODER && source.is_near()),
+            folder: source.clone(),
+            precision: options.precision,
             unet,
             vae,
             distilled: looks_distilled(folder.name(), &scheduler)?,
@@ -150,9 +166,36 @@ impl<E: Executor> StableDiffusion<E> {
         &self.executor
     }
 
-    /// Bytes of weights on the executor.
+    /// Bytes of weights on the executor while it draws.
     pub fn weight_bytes(&self) -> u64 {
-        self.weight_bytes
+        self.weight_bytes - if self.releases_text_encoder.get() { self.text_bytes } else { 0 }
+    }
+
+    /// Lets the text encoder go once a prompt is encoded and reads it again for the next prompt.
+    pub fn release_text_encoder_after_use(&self) {
+        self.releases_text_encoder.set(true);
+    }
+
+    /// The text encoder, read again where it was released.
+    pub async fn text_encoder(&self) -> Result<Rc<ClipTextModel>> {
+        if let Some(encoder) = &*self.text_encoder.borrow() {
+            return Ok(encoder.clone());
+        }
+        let checkpoint = Checkpoint::open(&*self.folder, "text_encoder").await?;
+        let loader = Loader::new(&*self.executor, &checkpoint, self.precision, &Unwatched);
+        let encoder = Rc::new(ClipTextModel::load(self.text_config.clone(), &loader).await?);
+        *self.text_encoder.borrow_mut() = Some(encoder.clone());
+        Ok(encoder)
+    }
+
+    pub(super) fn release_text_encoder(&self) {
+        *self.text_encoder.borrow_mut() = None;
+        self.executor.collect();
+    }
+
+    /// The text encoder if it is there.
+    pub(super) fn present_text_encoder(&self) -> Option<Rc<ClipTextModel>> {
+        self.text_encoder.borrow().clone()
     }
 
     /// Width and height of the pictures that the model was trained for.
@@ -174,12 +217,12 @@ impl<E: Executor> StableDiffusion<E> {
 
     /// Tokens that fit a prompt, both ends included.
     pub fn prompt_tokens(&self) -> usize {
-        self.text_encoder.config.max_position_embeddings
+        self.text_config.max_position_embeddings
     }
 
     /// What people call this kind of model.
     pub fn family(&self) -> &'static str {
-        match (self.distilled, self.text_encoder.config.hidden_size) {
+        match (self.distilled, self.text_config.hidden_size) {
             (true, _) => "Stable Diffusion Turbo",
             (false, 1024) => "Stable Diffusion 2",
             (false, 768) => "Stable Diffusion 1",
@@ -206,8 +249,8 @@ impl<E: Executor> StableDiffusion<E> {
         self.activations.get()
     }
 
-    pub fn networks(&self) -> (&ClipTextModel, &Unet, &VaeDecoder) {
-        (&self.text_encoder, &self.unet, &self.vae)
+    pub fn networks(&self) -> (&Unet, &VaeDecoder) {
+        (&self.unet, &self.vae)
     }
 
     pub fn tokenizer(&self) -> &ClipTokenizer {

@@ -5,7 +5,7 @@ use web_time::Instant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::sampling::{Line, encode_guidance, encode_program};
 use crate::pipeline::observer::{Observer, Phase, Unobserved, Watched};
-use crate::pipeline::programs::{Buffers, DecodeBuffers, Key, Programs, record};
+use crate::pipeline::programs::{Buffers, DecodeBuffers, Key, Programs, record, record_prompt};
 use crate::pipeline::settings::Settings;
 use crate::pipeline::stable_diffusion::StableDiffusion;
 use crate::pipeline::tiling::{Mosaic, Tile};
@@ -63,6 +63,7 @@ pub async fn txt2img<E: Executor>(
         let short = matches!(error.kind, ErrorKind::OutOfMemory | ErrorKind::DeviceLimit);
         if short && settings.guided() && model.passes.get() == 1 {
             model.guide_in_two_passes();
+            model.release_text_encoder_after_use();
         } else if error.kind == ErrorKind::NonFinite && model.uses_f16() {
             model.activations.set(DType::F32);
             model.vae_activations.set(DType::F32);
@@ -107,8 +108,7 @@ async fn generate<E: Executor>(
     // 3. Encode the prompt
     observer.phase(Phase::Text);
     let tokens = tokens(model, settings, observer)?;
-    executor.write(&programs.buffers.tokens, 0, bytemuck::cast_slice(&tokens))?;
-    executor.run(&programs.prompt, &Watched(observer)).await?;
+    encode_prompt(model, programs, tokens, observer).await?;
     timings.text = lap(&mut clock);
     // 4. Noise of the seed
     observer.phase(Phase::Denoise);
@@ -151,7 +151,7 @@ impl<E: Executor> StableDiffusion<E> {
 
     /// The recordings of a generation by name, with their buffers filled as for the first call; for checking them one
     /// dispatch at a time.
-    pub fn recordings(&self, settings: &Settings) -> Result<[(&'static str, Recording); 3]> {
+    pub async fn recordings(&self, settings: &Settings) -> Result<[(&'static str, Recording); 3]> {
         settings.check(self.size_step())?;
         let sampler = self.sampler(settings)?;
         let key = Key::new(self, settings, sampler.memories())?;
@@ -168,13 +168,48 @@ impl<E: Executor> StableDiffusion<E> {
         if let Some(call) = sampler.calls().first() {
             prepare_call(&*self.executor, &key, &buffers, call, &mut noise, false)?;
         }
+        let encoder = self.text_encoder().await?;
+        let prompt = record_prompt(self, &encoder, &key, &buffers)?;
         let recordings = record(self, &key, &buffers)?;
-        Ok([("prompt", recordings.prompt), ("denoise", recordings.denoise), ("decode", recordings.decode)])
+        Ok([("prompt", prompt), ("denoise", recordings.denoise), ("decode", recordings.decode)])
     }
 
     fn uses_f16(&self) -> bool {
         [&self.activations, &self.vae_activations].into_iter().any(|dtype| dtype.get() == DType::F16)
     }
+}
+
+/// Leaves the keys and values of the prompt in the buffers; those of an unchanged prompt are there already.
+async fn encode_prompt<E: Executor>(
+    model: &StableDiffusion<E>,
+    programs: &Programs<E>,
+    tokens: Vec<u32>,
+    observer: &dyn Observer,
+) -> Result<()> {
+    if programs.encoded.borrow().as_ref() == Some(&tokens) {
+        return Ok(());
+    }
+    let executor = &*model.executor;
+    *programs.encoded.borrow_mut() = None;
+    // Taken, not borrowed: nothing stays borrowed while we wait.
+    let taken = programs.prompt.borrow_mut().take();
+    let program = match taken {
+        Some(program) => program,
+        None => {
+            let encoder = model.text_encoder().await?;
+            executor.prepare(record_prompt(model, &encoder, &programs.key, &programs.buffers)?)?
+        }
+    };
+    executor.write(&programs.buffers.tokens, 0, bytemuck::cast_slice(&tokens))?;
+    executor.run(&program, &Watched(observer)).await?;
+    *programs.encoded.borrow_mut() = Some(tokens);
+    if model.releases_text_encoder.get() {
+        drop(program);
+        model.release_text_encoder();
+    } else {
+        *programs.prompt.borrow_mut() = Some(program);
+    }
+    Ok(())
 }
 
 /// Token ids, negative prompts first, as the batch has them.
@@ -196,7 +231,7 @@ fn tokens<E: Executor>(model: &StableDiffusion<E>, settings: &Settings, observer
         dropped = dropped.max(padded.truncated);
         all.extend(padded.ids);
     }
-    let vocabulary = model.text_encoder.config.vocab_size as u32;
+    let vocabulary = model.text_config.vocab_size as u32;
     if let Some(beyond) = all.iter().find(|&&token| token >= vocabulary) {
         return Err(Error::new(
             ErrorKind::Malformed,

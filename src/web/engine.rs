@@ -116,7 +116,8 @@ impl State {
         self.unload();
         let options = LoadOptions { precision, activations: self.activations };
         let observer = LoadEvents { onprogress, cancelled: &self.cancelled };
-        let loaded = StableDiffusion::load(self.gpu.clone(), &PageFolder::new(folder), options, &observer).await;
+        let loaded =
+            StableDiffusion::load(self.gpu.clone(), Rc::new(PageFolder::new(folder)), options, &observer).await;
         // Whatever a broken load left behind is freed.
         self.gpu.collect();
         let model = loaded?;

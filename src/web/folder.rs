@@ -42,6 +42,11 @@ impl Folder for PageFolder {
         &self.name
     }
 
+    /// The page does not say whether its files come over a network; they may.
+    fn is_near(&self) -> bool {
+        false
+    }
+
     fn open<'a>(&'a self, path: &'a str) -> LocalFuture<'a, Result<Option<Rc<dyn ByteSource>>>> {
         Box::pin(self.file(path))
     }

@@ -285,18 +285,18 @@ fn the_choice_follows_the_table() {
     use Tile::{Registers, Rows32, Rows128};
     let table = [
         // Image levels of a UNet at 512²: 64², 32², 16², 8², with and without guidance.
-        ((4096, 320, 2880), DType::F16, &gpu, Rows128, 2),
+        ((4096, 320, 2880), DType::F16, &gpu, Rows128, 1),
         ((8192, 320, 2880), DType::F16, &gpu, Rows128, 1),
-        ((1024, 640, 5760), DType::Q8_0, &gpu, Rows128, 4),
-        ((256, 1280, 11520), DType::Q8_0, &gpu, Rows128, 7),
-        ((64, 1280, 11520), DType::Q4_0, &gpu, Rows32, 16),
+        ((1024, 640, 5760), DType::Q8_0, &gpu, Rows128, 1),
+        ((256, 1280, 11520), DType::Q8_0, &gpu, Rows128, 2),
+        ((64, 1280, 11520), DType::Q4_0, &gpu, Rows32, 7),
         // Text: 77 tokens; a time embedding.
         ((77, 768, 768), DType::F16, &gpu, Rows32, 3),
         ((1, 1280, 320), DType::F16, &gpu, Rows32, 1),
         // An autoencoder's largest level.
         ((262_144, 128, 1152), DType::F16, &gpu, Rows128, 1),
         // f32 weights have no tall tile; the parts must fit a binding; programs on the CPU use registers.
-        ((4096, 320, 2880), DType::F32, &gpu, Rows32, 2),
+        ((4096, 320, 2880), DType::F32, &gpu, Rows32, 1),
         ((256, 1280, 11520), DType::Q8_0, &small_buffers, Rows128, 1),
         ((4096, 320, 2880), DType::F16, &software, Registers, 1),
         ((1, 4, 4), DType::Q4_0, &software, Registers, 1),

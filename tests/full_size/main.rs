@@ -132,10 +132,10 @@ fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     println!("adapter: {}", gpu.capabilities().name);
     // 1. Load
     let clock = Instant::now();
-    let folder = DirectoryFolder::new(&arguments.folder);
+    let folder = Rc::new(DirectoryFolder::new(&arguments.folder));
     let options = LoadOptions { precision: arguments.precision, activations: arguments.activations };
     let terminal = Terminal { part: Cell::new(0) };
-    let model = pollster::block_on(StableDiffusion::load(gpu.clone(), &folder, options, &terminal))?;
+    let model = pollster::block_on(StableDiffusion::load(gpu.clone(), folder, options, &terminal))?;
     println!("loaded as {} in {:.1} s", arguments.precision.name(), clock.elapsed().as_secs_f64());
     // 2. Plan
     tell_plan(&model, 256)?;

@@ -23,7 +23,7 @@ const MOST_OPERATIONS: u64 = 6_000_000_000;
 /// Checks `samples` dispatches over all recordings; whether all agreed.
 pub fn check(model: &StableDiffusion<Gpu>, settings: &Settings, samples: usize) -> Result<bool, Box<dyn Error>> {
     let gpu = model.executor();
-    let recordings = model.recordings(settings)?;
+    let recordings = block_on(model.recordings(settings))?;
     let mut passed = 0;
     let mut failed = 0;
     for (part, recording) in recordings {

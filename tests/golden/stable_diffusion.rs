@@ -47,10 +47,10 @@ pub fn run(settings: &Settings, case: &Case, report: &mut Report) -> Result<()> 
 }
 
 fn load(settings: &Settings, bench: &Bench, case: &Case) -> Result<StableDiffusion<Gpu>> {
-    let folder = DirectoryFolder::new(case.path("model")?);
+    let folder = Rc::new(DirectoryFolder::new(case.path("model")?));
     let activations = if settings.activations == DType::F16 { Activations::F16 } else { Activations::F32 };
     let options = LoadOptions { precision: Precision::F32, activations };
-    Ok(block_on(StableDiffusion::load(Rc::clone(&bench.gpu), &folder, options, &Unobserved))?)
+    Ok(block_on(StableDiffusion::load(Rc::clone(&bench.gpu), folder, options, &Unobserved))?)
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
@@ -112,7 +112,8 @@ fn call_by_call(
     report: &mut Report,
 ) -> Result<()> {
     let bar = call_bar(settings);
-    let (text, unet, vae) = model.networks();
+    let (unet, vae) = model.networks();
+    let text = block_on(model.text_encoder())?;
     let mut compare = |name: &str, actual: &[f32]| -> Result<()> {
         let expected = case.tensor(name)?;
         report.compare(name, Way::Call, &expected.shape, (&expected.values, actual), bar);
@@ -121,7 +122,7 @@ fn call_by_call(
     // 1. Text encoder
     for index in 0.. {
         let Some(ids) = case.find(&format!("text_encoder.{index}.input_ids")) else { break };
-        let hidden = bench.text(text, ids)?;
+        let hidden = bench.text(&text, ids)?;
         let name = format!("text_encoder.{index}.last_hidden_state");
         if case.find(&name).is_some() {
             compare(&name, &hidden)?;

@@ -20,6 +20,7 @@ use crate::harness::{adapter, with_gpu};
 pub fn trials() -> Vec<Trial> {
     vec![
         Trial::test("pipeline.cancel_then_generate", cancel_then_generate),
+        Trial::test("pipeline.a_released_text_encoder_comes_back", a_released_text_encoder_comes_back),
         Trial::test("pipeline.two_passes_equal_one_batch", two_passes_equal_one_batch),
         Trial::test("pipeline.tiles_where_a_binding_is_small", tiles_where_a_binding_is_small),
         Trial::test("pipeline.overflow_is_drawn_again_in_f32", overflow_is_drawn_again_in_f32),
@@ -27,11 +28,11 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-fn built_in() -> DirectoryFolder {
-    DirectoryFolder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models/emoji"))
+fn built_in() -> Rc<dyn Folder> {
+    Rc::new(DirectoryFolder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models/emoji")))
 }
 
-fn load(gpu: &Rc<Gpu>, folder: &dyn Folder, activations: Activations) -> Result<StableDiffusion<Gpu>> {
+fn load(gpu: &Rc<Gpu>, folder: Rc<dyn Folder>, activations: Activations) -> Result<StableDiffusion<Gpu>> {
     let options = LoadOptions { precision: Precision::Q8_0, activations };
     block_on(StableDiffusion::load(gpu.clone(), folder, options, &Unobserved))
 }
@@ -72,7 +73,7 @@ impl Observer for Impatient {
 
 fn cancel_then_generate() -> std::result::Result<(), Failed> {
     with_gpu(|gpu| {
-        let model = load(&gpu?, &built_in(), Activations::Auto)?;
+        let model = load(&gpu?, built_in(), Activations::Auto)?;
         let undisturbed = draw(&model, &settings(3))?;
         let cancelled = block_on(txt2img(&model, &settings(3), &Impatient { steps: Cell::new(1) }));
         let kind = cancelled.map(|_| ()).map_err(|error| error.kind);
@@ -82,9 +83,27 @@ fn cancel_then_generate() -> std::result::Result<(), Failed> {
     })
 }
 
+fn a_released_text_encoder_comes_back() -> std::result::Result<(), Failed> {
+    with_gpu(|gpu| {
+        let model = load(&gpu?, built_in(), Activations::Auto)?;
+        let other = Settings { prompts: vec!["a blue car".into()], ..settings(1) };
+        let first = draw(&model, &settings(1))?;
+        let second = draw(&model, &other)?;
+        let held = model.executor().memory().0;
+        model.release_text_encoder_after_use();
+        model.forget_programs();
+        let first_again = draw(&model, &settings(1))?;
+        let second_again = draw(&model, &other)?;
+        let lean = model.executor().memory().0;
+        expect(lean + (6 << 20) < held, format!("{lean} of {held} bytes are still held"))?;
+        let same = first_again.pictures == first.pictures && second_again.pictures == second.pictures;
+        expect(same && first.pictures != second.pictures, "other pictures without the resident text encoder")
+    })
+}
+
 fn two_passes_equal_one_batch() -> std::result::Result<(), Failed> {
     with_gpu(|gpu| {
-        let model = load(&gpu?, &built_in(), Activations::F32)?;
+        let model = load(&gpu?, built_in(), Activations::F32)?;
         let one_batch = draw(&model, &settings(2))?;
         let plan = model.plan(&settings(2))?;
         model.guide_in_two_passes();
@@ -99,12 +118,12 @@ fn two_passes_equal_one_batch() -> std::result::Result<(), Failed> {
 fn tiles_where_a_binding_is_small() -> std::result::Result<(), Failed> {
     with_gpu(|gpu| {
         let settings = Settings { guidance: 0.0, width: 96, height: 96, ..settings(1) };
-        let whole = draw(&load(&gpu?, &built_in(), Activations::F32)?, &settings)?;
+        let whole = draw(&load(&gpu?, built_in(), Activations::F32)?, &settings)?;
         // One picture's widest activation takes 2.4 MB, the largest weights 1.4 MB.
         let choice = AdapterChoice { most_binding_bytes: Some(2 << 20), ..adapter() };
         let small = Rc::new(block_on(Gpu::open(&choice))?);
         std::mem::forget(small.clone());
-        let tiled = draw(&load(&small, &built_in(), Activations::F32)?, &settings)?;
+        let tiled = draw(&load(&small, built_in(), Activations::F32)?, &settings)?;
         let noise = signal_to_noise(&whole, &tiled);
         expect(tiled.pictures != whole.pictures, "the picture was decoded in one piece")?;
         expect(noise > 28.0, format!("the tiles do not fit together: {noise:.1} dB"))
@@ -146,7 +165,7 @@ fn overflowing() -> MemoryFolder {
 fn overflow_is_drawn_again_in_f32() -> std::result::Result<(), Failed> {
     with_gpu(|gpu| {
         let gpu = gpu?;
-        let model = load(&gpu, &overflowing(), Activations::Auto)?;
+        let model = load(&gpu, Rc::new(overflowing()), Activations::Auto)?;
         let outcome = draw(&model, &settings(1))?;
         expect(outcome.retried_in_f32 == gpu.capabilities().f16, "the overflow was not noticed")?;
         expect(outcome.latents.iter().all(|value| value.is_finite()), "infinite latents")
@@ -159,7 +178,7 @@ fn buffers_are_destroyed() -> std::result::Result<(), Failed> {
         gpu.collect();
         gpu.trim();
         let before = gpu.memory();
-        let model = load(&gpu, &built_in(), Activations::Auto)?;
+        let model = load(&gpu, built_in(), Activations::Auto)?;
         draw(&model, &settings(1))?;
         let during = gpu.memory();
         expect(during.0 > before.0 + model.weight_bytes() && during.1 > 0, format!("{during:?} bytes while in use"))?;
