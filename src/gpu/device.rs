@@ -12,6 +12,8 @@ pub struct AdapterChoice {
     pub name: Option<String>,
     /// Use at most this much of a binding, to run as on a smaller device.
     pub most_binding_bytes: Option<u64>,
+    /// Choose the kernels of a real GPU even where the adapter is a program on the CPU: slow there, but the same work.
+    pub as_hardware: bool,
 }
 
 pub(super) struct Device {
@@ -64,7 +66,7 @@ pub(super) async fn open(choice: &AdapterChoice) -> Result<Device> {
         name: adapter_name(&info),
         f16: features.contains(wgpu::Features::SHADER_F16),
         subgroups: features.contains(wgpu::Features::SUBGROUP),
-        software: is_software(&info),
+        software: is_software(&info) && !choice.as_hardware,
         max_buffer_bytes: limits.max_buffer_size,
         // Bindings are cut to 32-bit sizes, so that no kernel needs wider indices.
         max_binding_bytes: limits

@@ -33,7 +33,7 @@ pub struct Choice {
 }
 
 /// Operations that one dispatch may take: below 0.1 s on integrated GPUs, as watchdogs and `cancel` want it.
-const BAND_OPERATIONS: usize = 20_000_000_000;
+const BAND_OPERATIONS: u64 = 20_000_000_000;
 
 /// The widest head that any variant holds.
 pub const MAX_HEAD_SIZE: usize = 512;
@@ -76,7 +76,7 @@ pub fn attention(
 ) -> Result<Tensor> {
     let mut choice = choose(head_size, recorder.capabilities())?;
     let row = 4 * query.tensor.shape.batch * heads * key.tensor.shape.positions() * head_size;
-    choice.band = BAND_OPERATIONS / row.max(1);
+    choice.band = usize::try_from(BAND_OPERATIONS / (row as u64).max(1)).unwrap_or(usize::MAX);
     attention_with(recorder, choice, query, key, value, heads, head_size, scale, causal)
 }
 

@@ -30,6 +30,7 @@ cargo xtask full-size [OPTIONS] DIR
   --activations NAME    auto (default), f32, f16
   --size N              side of the picture to draw, default 256; 0 only loads and plans
   --adapter NAME        part of the adapter's name
+  --hardware            the kernels and dispatches of a real GPU, on whatever adapter
   --samples N           dispatches to check, default 24";
 
 struct Arguments {
@@ -38,6 +39,7 @@ struct Arguments {
     activations: Activations,
     size: usize,
     adapter: Option<String>,
+    hardware: bool,
     samples: usize,
 }
 
@@ -48,6 +50,7 @@ fn parse() -> Result<Arguments, Box<dyn Error>> {
         activations: Activations::Auto,
         size: 256,
         adapter: None,
+        hardware: false,
         samples: 24,
     };
     let mut parser = lexopt::Parser::from_env();
@@ -67,6 +70,7 @@ fn parse() -> Result<Arguments, Box<dyn Error>> {
             }
             Long("size") => arguments.size = parser.value()?.parse()?,
             Long("adapter") => arguments.adapter = Some(parser.value()?.string()?),
+            Long("hardware") => arguments.hardware = true,
             Long("samples") => arguments.samples = parser.value()?.parse()?,
             Long("help") | Short('h') => {
                 println!("{HELP}");
@@ -122,6 +126,7 @@ fn tell_plan(model: &StableDiffusion<Gpu>, size: usize) -> Result<(), Box<dyn Er
 fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let gpu = Rc::new(pollster::block_on(Gpu::open(&AdapterChoice {
         name: arguments.adapter.clone(),
+        as_hardware: arguments.hardware,
         ..AdapterChoice::default()
     }))?);
     println!("adapter: {}", gpu.capabilities().name);

@@ -8,7 +8,7 @@ use darkroom::gpu::Gpu;
 use darkroom::pipeline::settings::Settings;
 use darkroom::pipeline::stable_diffusion::StableDiffusion;
 use darkroom::record::{
-    Binding, BindingAccess, BufferId, Executor, Recording, Resident, ResidentId, Storage, Uncontrolled,
+    Binding, BindingAccess, BufferId, Dispatch, Executor, Recording, Resident, ResidentId, Storage, Uncontrolled,
 };
 use darkroom::reference::Reference;
 use half::f16;
@@ -53,7 +53,10 @@ pub fn check(model: &StableDiffusion<Gpu>, settings: &Settings, samples: usize) 
 
 /// Dispatches spread over the recording, at least one of every variant.
 fn choose(recording: &Recording, samples: usize) -> Vec<usize> {
-    let affordable = |index: &usize| recording.dispatches[*index].operations <= MOST_OPERATIONS;
+    let affordable = |index: &usize| {
+        let work: u64 = writers(recording, *index).iter().map(|&other| recording.dispatches[other].operations).sum();
+        work <= MOST_OPERATIONS && !is_overwritten(recording, *index)
+    };
     let all: Vec<usize> = (0..recording.dispatches.len()).filter(affordable).collect();
     let mut chosen: BTreeMap<usize, ()> = BTreeMap::new();
     let mut seen = HashMap::new();
@@ -65,6 +68,29 @@ fn choose(recording: &Recording, samples: usize) -> Vec<usize> {
         chosen.insert(all[sample * (all.len() - 1) / samples.max(1)], ());
     }
     chosen.into_keys().collect()
+}
+
+fn written(dispatch: &Dispatch) -> impl Iterator<Item = Binding> {
+    let bindings = dispatch.bindings.iter().zip(dispatch.variant.bindings);
+    bindings.filter(|(_, info)| info.access == BindingAccess::ReadWrite).map(|(binding, _)| *binding)
+}
+
+/// All dispatches that write what dispatch `index` writes: a large product or attention is cut into several.
+fn writers(recording: &Recording, index: usize) -> Vec<usize> {
+    let targets: Vec<Binding> =
+        written(&recording.dispatches[index]).filter(|binding| *binding != Binding::Absent).collect();
+    let writes = |dispatch: &Dispatch| written(dispatch).any(|binding| targets.contains(&binding));
+    (0..recording.dispatches.len()).filter(|&other| writes(&recording.dispatches[other])).collect()
+}
+
+/// Whether something that the dispatch reads is changed after it, so that its inputs are gone when the run is over.
+fn is_overwritten(recording: &Recording, index: usize) -> bool {
+    let reads = |binding: &Binding| recording.dispatches[index].bindings.contains(binding);
+    let own = writers(recording, index);
+    let after = (index + 1..recording.dispatches.len()).filter(|other| !own.contains(other));
+    after
+        .into_iter()
+        .any(|other| written(&recording.dispatches[other]).any(|binding| binding != Binding::Absent && reads(&binding)))
 }
 
 /// The recording with a buffer of its own for every transient.
@@ -95,8 +121,8 @@ fn repeat(
 ) -> Result<(f64, bool), Box<dyn Error>> {
     let dispatch = &recording.dispatches[index];
     let reference = Reference::new(gpu.capabilities().clone());
-    let mut alone =
-        Recording { buffers: recording.buffers.clone(), dispatches: vec![dispatch.clone()], residents: Vec::new() };
+    let dispatches = writers(recording, index).iter().map(|&other| recording.dispatches[other].clone()).collect();
+    let mut alone = Recording { buffers: recording.buffers.clone(), dispatches, residents: Vec::new() };
     let mut written = Vec::new();
     for (binding, info) in dispatch.bindings.iter().zip(dispatch.variant.bindings) {
         let &Binding::Buffer(BufferId(id)) = binding else { continue };

@@ -29,6 +29,7 @@ pub type Result<T> = std::result::Result<T, Failure>;
 const HELP: &str = "\
 cargo xtask golden [OPTIONS] DIR...
   --adapter NAME            part of the adapter's name; default: the system's preferred one
+  --hardware                the kernels of a real GPU, on whatever adapter
   --activations f32|f16     what the networks compute with; default f32
   --json FILE               writes the report there, too
   --quick                   the part that every change must pass, minutes at most
@@ -37,6 +38,7 @@ cargo xtask golden [OPTIONS] DIR...
 /// What the caller asked for.
 pub struct Settings {
     pub adapter: Option<String>,
+    pub hardware: bool,
     /// F32 or F16.
     pub activations: DType,
     pub quick: bool,
@@ -49,6 +51,7 @@ impl Settings {
     fn parse() -> Result<Option<Self>> {
         let mut settings = Self {
             adapter: None,
+            hardware: false,
             activations: DType::F32,
             quick: false,
             brief: false,
@@ -66,6 +69,7 @@ impl Settings {
                         other => return Err(format!("--activations is f32 or f16, not {other}").into()),
                     }
                 }
+                Long("hardware") => settings.hardware = true,
                 Long("json") => settings.json = Some(parser.value()?.into()),
                 Long("brief") => settings.brief = true,
                 Long("quick") => settings.quick = true,

@@ -29,6 +29,7 @@ pub fn gpu(settings: &Settings) -> Result<Rc<Gpu>> {
         }
         let gpu = Rc::new(pollster::block_on(Gpu::open(&AdapterChoice {
             name: settings.adapter.clone(),
+            as_hardware: settings.hardware,
             ..AdapterChoice::default()
         }))?);
         println!("adapter: {}", gpu.capabilities().name);
