@@ -8,6 +8,7 @@ import type { Device, Engine, EngineModule, GenerationEvent, ModelInfo, Pixels, 
 import { Failure } from "../bridge/failure.ts";
 import type { LoadProgress, OperationRequest, Operations, PageMessage, WorkerMessage } from "../bridge/protocol.ts";
 import { openFolder } from "../sources/open-folder.ts";
+import { adapterName } from "./adapter-name.ts";
 
 /** Load progress is told to the page at most this often. */
 const progressMilliseconds = 100;
@@ -53,7 +54,7 @@ export class EngineHost {
     if (signal.aborted) throw cancelled();
     switch (request.operation) {
       case "start":
-        return JSON.parse(engine.device) as Device;
+        return this.#device(engine);
       case "load":
         return this.#load(engine, request, signal);
       case "plan":
@@ -63,6 +64,12 @@ export class EngineHost {
           engine.generate(JSON.stringify(request.settings), (event) => this.#tell(request.id, event)),
         );
     }
+  }
+
+  /** WebGPU through WebAssembly knows no names, so the browser is asked. */
+  async #device(engine: Engine): Promise<Device> {
+    const device = JSON.parse(engine.device) as Device;
+    return { ...device, name: (await adapterName()) || device.name };
   }
 
   async #load(engine: Engine, request: OperationRequest & { operation: "load" }, signal: AbortSignal): Promise<ModelInfo> {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { test } from "node:test";
-import { modelReady, openPage, patience, setSteps, withSite } from "./site.mjs";
+import { generate, modelReady, openPage, patience, setSteps, withSite } from "./site.mjs";
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -23,11 +23,13 @@ for (const colorScheme of ["dark", "light"]) {
       await check(page, "opening");
       await modelReady(page);
       await check(page, "ready");
-      await setSteps(page, 30);
+      await setSteps(page, 50);
       await page.getByRole("button", { name: "Generate" }).click();
-      await page.getByText(/step [1-9]\d* of 30/).waitFor({ timeout: patience.picture });
+      await page.getByText(/step [1-9]\d* of 50/).waitFor({ timeout: patience.picture });
       await check(page, "developing");
-      await page.getByRole("link", { name: "Save PNG" }).waitFor({ timeout: patience.picture });
+      await page.getByRole("button", { name: "Cancel" }).click();
+      await setSteps(page, 1);
+      await generate(page);
       await check(page, "finished");
       await page.getByRole("button", { name: "About" }).click();
       await check(page, "about");
@@ -46,7 +48,7 @@ test("with the keyboard alone", async () => {
   await withSite(async ({ browser, address }) => {
     const { page } = await openPage(browser, address);
     await modelReady(page);
-    await setSteps(page, 2);
+    await setSteps(page, 1);
     await page.getByLabel("Prompt", { exact: true }).focus();
     await page.keyboard.press("Control+A");
     await page.keyboard.type("a yellow taxi");

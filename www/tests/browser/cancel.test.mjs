@@ -20,7 +20,7 @@ test("a picture is cancelled by the button and by Escape, and the next one comes
       assert.equal(await page.locator("dr-contact-sheet li").count(), 0);
       assert.equal(await page.locator("dr-picture-stage .note").count(), 0);
     }
-    await setSteps(page, 2);
+    await setSteps(page, 1);
     const { width, height } = await generate(page);
     assert.deepEqual([width, height], [64, 64]);
     assert.deepEqual(complaints, []);
@@ -35,7 +35,7 @@ test("a load is stopped, and generating begins it again", async () => {
     await page.getByRole("button", { name: "Stop" }).click();
     await page.getByText("Loading was stopped").waitFor({ timeout: 10_000 });
     server.heal();
-    await setSteps(page, 2);
+    await setSteps(page, 1);
     await generate(page);
   });
 });

@@ -19,7 +19,7 @@ test("below any path, without a request to anyone else, and within its own polic
       });
       await page.goto(address);
       await modelReady(page);
-      await setSteps(page, 2);
+      await setSteps(page, 1);
       await generate(page);
       assert.deepEqual(elsewhere, []);
       assert.deepEqual(await page.evaluate(() => globalThis.refused), []);
@@ -45,7 +45,7 @@ test("nothing moves while a picture is made", async () => {
   await withSite(async ({ browser, address }) => {
     const { page } = await openPage(browser, address, { viewport: { width: 1440, height: 900 } });
     await modelReady(page);
-    await setSteps(page, 4);
+    await setSteps(page, 3);
     await page.waitForTimeout(800);
     await page.evaluate(() => {
       globalThis.moved = [];
