@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use darkroom::gpu::{AdapterChoice, Gpu};
@@ -16,7 +16,7 @@ use darkroom::models::precision::Precision;
 use darkroom::pipeline::observer::{Observer, Phase, Preview};
 use darkroom::pipeline::settings::Settings;
 use darkroom::pipeline::stable_diffusion::{Activations, LoadObserver, LoadOptions, StableDiffusion};
-use darkroom::pipeline::txt2img::txt2img;
+use darkroom::pipeline::txt2img::{Picture, txt2img};
 use darkroom::record::Executor;
 use darkroom::source::DirectoryFolder;
 use lexopt::prelude::*;
@@ -33,7 +33,7 @@ txt2img --model DIR --prompt TEXT [-o FILE]
   --quantization NAME    f32, f16, q8_0 (default), q4_0
   --activations NAME     auto (default), f32, f16
   --adapter NAME         part of the adapter's name
-  -o FILE                default out.png";
+  -o FILE                default out.png; a name that ends in .rgba gets the bare pixels";
 
 struct Arguments {
     model: PathBuf,
@@ -171,14 +171,7 @@ async fn draw(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     );
     let outcome = txt2img(&model, &settings, &terminal).await?;
     let picture = outcome.pictures.first().ok_or("no picture")?;
-    let mut encoder = png::Encoder::new(
-        BufWriter::new(File::create(&arguments.output)?),
-        picture.width as u32,
-        picture.height as u32,
-    );
-    encoder.set_color(png::ColorType::Rgba);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.write_header()?.write_image_data(&picture.rgba)?;
+    save(picture, &arguments.output)?;
     let timings = outcome.timings;
     eprintln!(
         "\rtext {:.2} s, denoising {:.2} s, decoding {:.2} s: {}",
@@ -187,6 +180,18 @@ async fn draw(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         timings.decode,
         arguments.output.display()
     );
+    Ok(())
+}
+
+fn save(picture: &Picture, path: &Path) -> Result<(), Box<dyn Error>> {
+    if path.extension().is_some_and(|extension| extension == "rgba") {
+        return Ok(std::fs::write(path, &picture.rgba)?);
+    }
+    let file = BufWriter::new(File::create(path)?);
+    let mut encoder = png::Encoder::new(file, picture.width as u32, picture.height as u32);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header()?.write_image_data(&picture.rgba)?;
     Ok(())
 }
 

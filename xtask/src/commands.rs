@@ -21,8 +21,11 @@ cargo xtask COMMAND
   wasm [--profile wasm|dev] [--toolchain rustup|debian]
                                   build the engine for the browser into www/src/engine/pkg
   page                            build the wasm and the page into www/dist
-  golden [--adapter NAME] [--activations f32|f16] [--json FILE] [--quick] [--brief] DIR...
+  golden [--adapter NAME] [--activations f32|f16] [--hardware] [--json FILE] [--quick] [--brief] DIR...
                                   run every golden case under each DIR and print a row per compared tensor
+  full-size [--quantization NAME] [--hardware] [--size N] DIR
+                                  load a checkpoint of full size, tell what it takes, draw one picture in one step, and
+                                  check dispatches of that run against the reference executor
   synth MODEL DIR [--seed N]      write a checkpoint of the full published size with random weights; MODEL is one of
                                   sd15, sd21, sd-turbo
 ";
@@ -40,7 +43,7 @@ pub fn run() -> Result<bool> {
                 no_more(parser)?;
                 build_page(true).map(|()| true)
             }
-            "golden" => golden(parser.raw_args()?.collect()),
+            command @ ("golden" | "full-size") => engine(command, &parser.raw_args()?.collect::<Vec<_>>()),
             "synth" => write_checkpoint(parser),
             "help" => print_help(),
             other => bail!("there is no command {other}; `cargo xtask help` lists them"),
@@ -131,8 +134,8 @@ fn build_wasm(mut parser: lexopt::Parser) -> Result<bool> {
 }
 
 /// Hands over to the engine's own package, which links what is compared.
-fn golden(arguments: Vec<OsString>) -> Result<bool> {
-    test::golden_command().arguments(&arguments).in_current_directory()?.status()
+fn engine(command: &str, arguments: &[OsString]) -> Result<bool> {
+    test::engine_command(command).arguments(arguments).in_current_directory()?.status()
 }
 
 fn write_checkpoint(mut parser: lexopt::Parser) -> Result<bool> {

@@ -8,6 +8,7 @@
 mod commands;
 mod install;
 mod packages;
+mod picture;
 mod process;
 mod server;
 mod synth;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::process::{self, Cargo, root};
 use crate::tally::Tally;
-use crate::{commands, install, packages};
+use crate::{commands, install, packages, picture};
 
 /// What ran, how long it took and what came of it.
 struct Stage {
@@ -49,25 +49,33 @@ pub fn run(software: bool) -> Result<bool> {
         stage("golden cases on SwiftShader, f32", &mut || golden(Some(&swiftshader), "f32"));
     }
     let page = root().join("www");
+    let picture_file = root().join("target/page-picture.rgba");
+    // A picture of an earlier run must not stand in for one of this run.
+    let _ = std::fs::remove_file(picture_file.with_extension("rgba.json"));
     stage("page", &mut || counted(packages::npm_command(&page, &["test"])?));
     stage("page in Chromium", &mut || {
         commands::build_page(true)?;
-        counted(packages::npm_command(&page, &["run", "test:browser"])?)
+        let mut command = packages::npm_command(&page, &["run", "test:browser"])?;
+        command.env("DARKROOM_PICTURE", &picture_file);
+        counted(command)
+    });
+    stage("the page's picture against the native engine's", &mut || {
+        picture::compare(&picture_file, |command| on(lavapipe.as_deref(), command))
     });
     Ok(summary(&stages))
 }
 
-/// The command that compares golden cases; it links the engine and is therefore a target of the engine's package.
-pub fn golden_command() -> Cargo {
+/// A command that links the engine and is therefore a target of the engine's package: `golden` or `full-size`.
+pub fn engine_command(name: &str) -> Cargo {
     let manifest: PathBuf = root().join("Cargo.toml");
-    Cargo::new(&["run", "--quiet", "--manifest-path"]).arguments(&[manifest]).arguments(&["--example", "golden", "--"])
+    Cargo::new(&["run", "--quiet", "--manifest-path"]).arguments(&[manifest]).arguments(&["--example", name, "--"])
 }
 
 fn golden(driver: Option<&Path>, activations: &str) -> Result<(bool, Tally)> {
     let folder = std::env::var_os("DARKROOM_GOLDEN")
         .map_or_else(|| root().join("../shared/golden"), |folder| root().join(folder));
     let arguments = ["--quick", "--brief", "--activations", activations];
-    counted(on(driver, golden_command()).arguments(&arguments).arguments(&[folder]).into_command())
+    counted(on(driver, engine_command("golden")).arguments(&arguments).arguments(&[folder]).into_command())
 }
 
 /// Restricts Vulkan to one driver. Loaders before 1.3.207 read the first variable, later ones prefer the second.
