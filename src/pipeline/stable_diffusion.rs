@@ -233,7 +233,7 @@ impl<E: Executor> StableDiffusion<E> {
     /// The guidance at which people start.
     pub fn usual_guidance(&self) -> f64 {
         // Small pictures have little detail to sharpen.
-        if self.default_size().0 <= 128 { 4.0 } else { 7.5 }
+        if self.default_size().0 <= 128 { 2.0 } else { 7.5 }
     }
 
     pub fn scheduler(&self) -> &SchedulerConfig {
