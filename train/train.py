@@ -99,7 +99,7 @@ def work(rank, network, tokens, args, counter, begin, state):
         if average is None:
             continue
         if step % 4 == 0:
-            keep = min(args.ema ** 4, (step + 1) / (step + 20)) if not state else args.ema ** 4
+            keep = min(args.ema ** 4, (step + 1) / (step + 20))  # a short memory at first
             with torch.no_grad():
                 torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - keep)
         if now - shown > 30:
