@@ -1,8 +1,9 @@
-"""Stage 4: point the UNet's cross-attention at the sketch in the text states -> state/aimed.pt.  `aim.py START`
+"""Stage 4: point the UNet's cross-attention at the sketch in the text states -> state/aimed.pt.  `aim.py START [STATE [again]]`
 
 Two heads of every cross-attention get the weights that make place (x, y) look at patch (x, y): attention logits -beta * distance^2,
 with the coordinates read by least squares from the UNet's own features (queries) and from the text states (keys); their values
 are the sketch itself. The other heads keep their weights and are free for words.
+With `again` a training state is only sharpened: its average weights become its weights, its aim is set right where it has drifted.
 Decision: what thousands of steps would have to find by luck is set in seconds with stock layers only, and stays trainable.
 Rejected: adding a positional code to the UNet (no longer a stock network).
 """
@@ -110,6 +111,7 @@ def main():
     torch.set_num_threads(1)
     network, tokens = build(sys.argv[1])
     source = sys.argv[2] if len(sys.argv) > 2 else "text.pt"
+    again = len(sys.argv) > 3
     state = torch.load(STATE / source, weights_only=True)
     network.load_state_dict(state.get("ema", state))
     latents, captions = Pictures(5).batch(128)
@@ -125,11 +127,15 @@ def main():
     for name in sorted(names, key=lambda name: ("down", "mid_", "up_b").index(name[:4])):
         attention, features = network.unet.get_submodule(name), look(network, name, inputs)
         print(f"{name}: before: {report(attention, features, states, latents)}")
-        with torch.no_grad():
-            size, fit = aim(attention, features, network.sketch.weight, places, generator)
+        if not again:
+            with torch.no_grad():
+                size, fit = aim(attention, features, network.sketch.weight, places, generator)
+            print(f"  {size}x{size}, fit of x, y {fit[0]:.2f} {fit[1]:.2f}")
         sharpen(attention, features, states)
-        print(f"  {size}x{size}, fit of x, y {fit[0]:.2f} {fit[1]:.2f}; now: {report(attention, features, states, latents)}", flush=True)
-    save(STATE / "aimed.pt", network.state_dict())
+        print(f"  now: {report(attention, features, states, latents)}", flush=True)
+    if again:
+        state["network"] = state["ema"] = network.state_dict()
+    save(STATE / (source if again else "aimed.pt"), state if again else network.state_dict())
 
 
 if __name__ == "__main__":

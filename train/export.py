@@ -27,8 +27,9 @@ def main():
     parser.add_argument("start", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--state", default=STATE / "train.pt")
+    parser.add_argument("--last", action="store_true", help="the last weights instead of the average")
     args = parser.parse_args()
-    network, tokens, samples = load(args.start, args.state)
+    network, tokens, samples = load(args.start, args.state, not args.last)
     for part in ("vae", "tokenizer", "scheduler", "unet", "text_encoder"):
         shutil.copytree(args.start / part, args.out / part, dirs_exist_ok=True, copy_function=shutil.copyfile)
     shutil.copyfile(args.start / "model_index.json", args.out / "model_index.json")

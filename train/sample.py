@@ -93,10 +93,10 @@ def grid(pictures, captions, columns=8, scale=2):
     return sheet
 
 
-def load(start, path):
+def load(start, path, average=True):
     network, tokens = build(start)
     state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["ema"])
+    network.load_state_dict(state["ema" if average else "network"])
     return network.eval(), tokens, state["samples"]
 
 
@@ -105,13 +105,14 @@ def main():
     parser.add_argument("start")
     parser.add_argument("out")
     parser.add_argument("--state", default=STATE / "train.pt")
+    parser.add_argument("--last", action="store_true", help="the last weights instead of the average")
     parser.add_argument("--guidance", type=float, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--count", type=int, default=40)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    network, tokens, samples = load(args.start, args.state)
+    network, tokens, samples = load(args.start, args.state, not args.last)
     vae = AutoencoderKL.from_pretrained(Path(args.start) / "vae").eval()
     prompts = PROMPTS[:args.count]
     grid(draw(network, tokens, vae, prompts, args.steps, args.guidance, args.seed), prompts).save(args.out)
