@@ -1,4 +1,4 @@
-"""Stage 6: average weights -> stock diffusers folder, f16.  `export.py START OUT [--state train.pt]`
+"""Stage 7: average weights -> stock diffusers folder, f16.  `export.py START OUT [--state train.pt]`
 
 Decision: the compact token rows go back into the full 49,408-row table (all other rows = their mean: an unknown word reads as an
 "average word"), so that the real CLIP tokenizer and every stock loader work unchanged.

@@ -1,4 +1,4 @@
-"""Stage 4: train the UNet and the text encoder -> state/train.pt every few minutes; starts again from there by itself.
+"""Stage 5: train the UNet and the text encoder -> state/train.pt every few minutes; starts again from there by itself.
 
 Decision: two single-thread processes on shared weights (each with its own data, gradients and optimiser: "Hogwild"), bf16
 autocast, channels_last. Beside other jobs this is ten times faster than one process with two threads, whose every parallel
