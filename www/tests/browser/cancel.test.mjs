@@ -15,7 +15,7 @@ test("a picture is cancelled by the button and by Escape, and the next one comes
       await page.waitForTimeout(450); // past the guard against double clicks
       const asked = Date.now();
       await cancel();
-      await page.getByRole("button", { name: "Generate" }).waitFor({ timeout: 30_000 });
+      await page.getByRole("button", { name: "Generate" }).waitFor({ timeout: 60_000 });
       console.log(`cancelled after ${Date.now() - asked} ms`);
       assert.equal(await page.locator("dr-contact-sheet li").count(), 0);
       assert.equal(await page.locator("dr-picture-stage .note").count(), 0);

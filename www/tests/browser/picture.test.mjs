@@ -50,7 +50,7 @@ test("one press is enough, and the model need not be there yet", async () => {
     await setSteps(page, 2);
     await page.getByRole("button", { name: "Generate" }).click();
     await page.locator("dr-progress-line").getByText("Waiting for the model").waitFor();
-    await page.getByText(/step \d+ of 2/).waitFor({ timeout: patience.load });
+    await page.getByText(/step \d+ of 2/).waitFor({ timeout: patience.picture });
     await page.getByRole("link", { name: "Save PNG" }).waitFor({ timeout: patience.picture });
     await page.locator("dr-picture-stage img").evaluate((image) => image.decode());
   });

@@ -19,7 +19,7 @@ const www = fileURLToPath(new URL("../../", import.meta.url));
 export const site = resolve(www, process.env.SITE ?? "dist");
 export const builtInModel = resolve(www, process.env.MODELS ?? join(site, "models"), "emoji");
 
-export const patience = { load: 120_000, picture: 300_000 };
+export const patience = { load: 240_000, picture: 600_000 };
 
 /** Opens a browser and a server; closes both after `use`. */
 export async function withSite(use, { webgpu = true, mounts = {}, below = "/" } = {}) {
