@@ -229,7 +229,7 @@ impl ClipTextConfig {
     pub fn check(&self) -> Result<()> {
         let consistent = self.num_attention_heads > 0
             && self.hidden_size > 0
-            && self.hidden_size % self.num_attention_heads == 0
+            && self.hidden_size.is_multiple_of(self.num_attention_heads)
             && self.max_position_embeddings > 0
             && self.vocab_size > 0;
         if consistent {

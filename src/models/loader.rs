@@ -133,7 +133,7 @@ impl<'a, E: Executor> Loader<'a, E> {
 
     /// A GEGLU projection `[2 · hidden, inputs]`, value rows first in the file, interleaved by four for the kernel.
     pub async fn gated(&self, name: &str, inputs: usize, hidden: usize) -> Result<Linear> {
-        if hidden % 4 != 0 {
+        if !hidden.is_multiple_of(4) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("{name}: {hidden} hidden channels are no multiple of 4"),

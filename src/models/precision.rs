@@ -59,7 +59,7 @@ impl Precision {
         match (self, role) {
             (Self::F32, _) => DType::F32,
             (_, Role::Boundary | Role::TimeEmbedding | Role::PositionTable) => DType::F16,
-            _ if columns % BLOCK != 0 => DType::F16,
+            _ if !columns.is_multiple_of(BLOCK) => DType::F16,
             (Self::Q4_0, Role::TokenTable) => DType::Q8_0,
             _ => self.dtype(),
         }

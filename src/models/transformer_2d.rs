@@ -35,7 +35,7 @@ const LAYER_NORM_EPSILON: f32 = 1e-5;
 impl Transformer2D {
     pub async fn load<E: Executor>(loader: &Loader<'_, E>, path: &str, size: &TransformerSize) -> Result<Self> {
         let channels = size.channels;
-        if size.heads == 0 || channels % size.heads != 0 {
+        if size.heads == 0 || !channels.is_multiple_of(size.heads) {
             return Err(Error::new(
                 ErrorKind::Malformed,
                 format!("{path}: {channels} channels do not divide into {} heads", size.heads),

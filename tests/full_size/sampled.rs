@@ -28,11 +28,11 @@ pub fn check(model: &StableDiffusion<Gpu>, settings: &Settings, samples: usize) 
     let mut failed = 0;
     for (part, recording) in recordings {
         let chosen = choose(&recording, samples.div_ceil(3));
-        let (kept, residents) = keep_everything(&**gpu, &recording)?;
+        let (kept, residents) = keep_everything(gpu, &recording)?;
         let program = gpu.prepare(kept.clone())?;
         block_on(gpu.run(&program, &Uncontrolled))?;
         for index in chosen {
-            let (difference, f16) = repeat(&**gpu, &kept, &residents, index)?;
+            let (difference, f16) = repeat(gpu, &kept, &residents, index)?;
             let agrees = difference <= if f16 { MOST_F16 } else { MOST_F32 };
             let dispatch = &kept.dispatches[index];
             let verdict = if agrees { "pass" } else { "FAIL" };
