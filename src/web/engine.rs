@@ -41,7 +41,7 @@ impl Engine {
         future_to_promise(async move {
             let wanted = text(&options, "activations");
             let opened = open(wanted.as_deref()).await;
-            opened.map(|engine| JsValue::from(engine)).map_err(|error| to_js(&error))
+            opened.map(JsValue::from).map_err(|error| to_js(&error))
         })
     }
 

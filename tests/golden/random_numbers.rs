@@ -12,9 +12,12 @@ use crate::{Result, Settings};
 /// PyTorch's vector code and its plain code differ by up to 2.2e-6; values reach 5.
 const NORMAL: Bar = Bar::MaxAbs(2.5e-6);
 
+/// Place in its sequence, tensor, and what is drawn.
+type Draw<'a> = (usize, &'a str, String);
+
 pub fn run(_settings: &Settings, case: &Case, report: &mut Report) -> Result<()> {
     // Draws in their order, by generator: those of one sequence share it, every other tensor has its own.
-    let mut generators: BTreeMap<(String, u64), Vec<(usize, &str, String)>> = BTreeMap::new();
+    let mut generators: BTreeMap<(String, u64), Vec<Draw>> = BTreeMap::new();
     let mut left_out = BTreeSet::new();
     for name in case.tensor_names() {
         let parts: Vec<&str> = name.split('.').collect();
