@@ -9,10 +9,13 @@ const models = fileURLToPath(new URL("../../models/", import.meta.url));
 /** Puts the repository's `models/` beside the page: copied into the build, read in place by the development server. */
 export function builtInModel(): Plugin {
   let output = "";
+  let builds = false;
   return {
     name: "built-in-model",
     configResolved(config) {
       output = join(config.root, config.build.outDir, "models");
+      // Unit tests close a bundle too, one that they never made.
+      builds = config.command === "build";
     },
     configureServer(server) {
       server.middlewares.use("/models", (request, response, next) => {
@@ -32,6 +35,7 @@ export function builtInModel(): Plugin {
       });
     },
     async closeBundle() {
+      if (!builds) return;
       const present = await readdir(models).catch(() => []);
       if (present.length > 0) await cp(models, output, { recursive: true });
     },
