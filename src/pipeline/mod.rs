@@ -1,5 +1,6 @@
 //! The story in numbered steps: text to image; progress, cancel, memory plan.
 
+mod latents;
 pub mod observer;
 pub mod plan;
 mod preview;
