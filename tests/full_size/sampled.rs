@@ -55,7 +55,10 @@ pub fn check(model: &StableDiffusion<Gpu>, settings: &Settings, samples: usize) 
 fn choose(recording: &Recording, samples: usize) -> Vec<usize> {
     let affordable = |index: &usize| {
         let work: u64 = writers(recording, *index).iter().map(|&other| recording.dispatches[other].operations).sum();
-        work <= MOST_OPERATIONS && !is_overwritten(recording, *index)
+        // What several kernels write in turn, such as the sampler's registers, cannot be repeated from its end.
+        let variant = recording.dispatches[*index].variant;
+        let alike = writers(recording, *index).iter().all(|&other| recording.dispatches[other].variant == variant);
+        alike && work <= MOST_OPERATIONS && !is_overwritten(recording, *index)
     };
     let all: Vec<usize> = (0..recording.dispatches.len()).filter(affordable).collect();
     let mut chosen: BTreeMap<usize, ()> = BTreeMap::new();
